@@ -1,0 +1,127 @@
+/* The atomics layer: every shared word of the library is one of these types, and the order is part of the name.
+ *
+ * What      Loads, stores, compare-and-swap and a few read-modify-writes over 32 and 64 bit words and pointers.
+ * Threads   All functions may be called by any thread; `_owner` ones only by the word's one writer.
+ * Progress  Wait-free, but for the weak compare-and-swap's caller, who loops (lock-free).
+ * Why       A struct around the word keeps plain accesses out by type, compiles as C++, and lets a checker of
+ *           memory orders stand in for this file. There is no standalone fence: ThreadSanitizer does not model it.
+ */
+#ifndef FTLI_RUNTIME_BASE_ATOMICS_H
+#define FTLI_RUNTIME_BASE_ATOMICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FTLI_CACHE_LINE 64
+#if defined __cplusplus
+#define FTLI_ALIGNED(n) alignas(n)
+#else
+#define FTLI_ALIGNED(n) _Alignas(n)
+#endif
+
+#define FTLI_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define FTLI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define FTLI_NOINLINE    __attribute__((noinline))
+#define FTLI_COLD        __attribute__((noinline, cold))
+#define FTLI_INLINE      static inline __attribute__((always_inline, unused))
+
+typedef struct {
+    uint32_t word;
+} ftli_atomic_u32;
+typedef struct {
+    uint64_t word;
+} ftli_atomic_u64;
+typedef struct {
+    void *word;
+} ftli_atomic_pointer;
+
+#define FTLI_DEFINE_ATOMIC(name, type, value)                                                                  \
+    FTLI_INLINE value ftli_##name##_load_relaxed(const type *a)                                                \
+    {                                                                                                          \
+        return __atomic_load_n(&a->word, __ATOMIC_RELAXED);                                                    \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_load_acquire(const type *a)                                                \
+    {                                                                                                          \
+        return __atomic_load_n(&a->word, __ATOMIC_ACQUIRE);                                                    \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_load_seq_cst(const type *a)                                                \
+    {                                                                                                          \
+        return __atomic_load_n(&a->word, __ATOMIC_SEQ_CST);                                                    \
+    }                                                                                                          \
+    FTLI_INLINE void ftli_##name##_store_relaxed(type *a, value v)                                             \
+    {                                                                                                          \
+        __atomic_store_n(&a->word, v, __ATOMIC_RELAXED);                                                       \
+    }                                                                                                          \
+    FTLI_INLINE void ftli_##name##_store_release(type *a, value v)                                             \
+    {                                                                                                          \
+        __atomic_store_n(&a->word, v, __ATOMIC_RELEASE);                                                       \
+    }                                                                                                          \
+    FTLI_INLINE void ftli_##name##_store_seq_cst(type *a, value v)                                             \
+    {                                                                                                          \
+        __atomic_store_n(&a->word, v, __ATOMIC_SEQ_CST);                                                       \
+    }                                                                                                          \
+    /* On failure *expected becomes what was found. */                                                         \
+    FTLI_INLINE bool ftli_##name##_cas_acq_rel(type *a, value *expected, value desired)                        \
+    {                                                                                                          \
+        return __atomic_compare_exchange_n(&a->word, expected, desired, false, __ATOMIC_ACQ_REL,               \
+                                           __ATOMIC_ACQUIRE);                                                  \
+    }                                                                                                          \
+    FTLI_INLINE bool ftli_##name##_cas_seq_cst(type *a, value *expected, value desired)                        \
+    {                                                                                                          \
+        return __atomic_compare_exchange_n(&a->word, expected, desired, false, __ATOMIC_SEQ_CST,               \
+                                           __ATOMIC_SEQ_CST);                                                  \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_exchange_acq_rel(type *a, value v)                                         \
+    {                                                                                                          \
+        return __atomic_exchange_n(&a->word, v, __ATOMIC_ACQ_REL);                                             \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_exchange_seq_cst(type *a, value v)                                         \
+    {                                                                                                          \
+        return __atomic_exchange_n(&a->word, v, __ATOMIC_SEQ_CST);                                             \
+    }
+
+FTLI_DEFINE_ATOMIC(u32, ftli_atomic_u32, uint32_t)
+FTLI_DEFINE_ATOMIC(u64, ftli_atomic_u64, uint64_t)
+FTLI_DEFINE_ATOMIC(pointer, ftli_atomic_pointer, void *)
+
+#define FTLI_DEFINE_COUNTER(name, type, value)                                                                 \
+    FTLI_INLINE value ftli_##name##_fetch_add_relaxed(type *a, value v)                                        \
+    {                                                                                                          \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_RELAXED);                                              \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_fetch_add_acq_rel(type *a, value v)                                        \
+    {                                                                                                          \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_ACQ_REL);                                              \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_fetch_add_seq_cst(type *a, value v)                                        \
+    {                                                                                                          \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_SEQ_CST);                                              \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_fetch_or_acq_rel(type *a, value v)                                         \
+    {                                                                                                          \
+        return __atomic_fetch_or(&a->word, v, __ATOMIC_ACQ_REL);                                               \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_fetch_and_acq_rel(type *a, value v)                                        \
+    {                                                                                                          \
+        return __atomic_fetch_and(&a->word, v, __ATOMIC_ACQ_REL);                                              \
+    }                                                                                                          \
+    /* A counter with one writer: a plain addition that readers may load at any time. */                       \
+    FTLI_INLINE void ftli_##name##_add_owner(type *a, value v)                                                 \
+    {                                                                                                          \
+        __atomic_store_n(&a->word, __atomic_load_n(&a->word, __ATOMIC_RELAXED) + v, __ATOMIC_RELEASE);         \
+    }
+
+FTLI_DEFINE_COUNTER(u32, ftli_atomic_u32, uint32_t)
+FTLI_DEFINE_COUNTER(u64, ftli_atomic_u64, uint64_t)
+
+/* Keeps the compiler, not the processor, from moving accesses across it. */
+#define FTLI_COMPILER_BARRIER() __asm__ __volatile__("" ::: "memory")
+
+FTLI_INLINE void ftli_cpu_relax(void)
+{
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
+
+#endif
