@@ -1,0 +1,15 @@
+/* What a topology may say about the leak detection actor: the values of its keys, and the table that reads
+ * them. */
+#ifndef FTLI_ACTORS_LEAK_DETECTION_SETTINGS_H
+#define FTLI_ACTORS_LEAK_DETECTION_SETTINGS_H
+
+#include "runtime/compose/schema.h"
+
+struct ftli_leak_detection_settings {
+    int64_t outlived_scope_ns;  /* grace after the scope's end; FTLI_TIME_NONE: not looked for */
+    int64_t outlived_thread_ns; /* the same, after the thread's end */
+};
+
+extern const struct ftli_actor_schema ftli_leak_detection_schema;
+
+#endif
