@@ -1,0 +1,129 @@
+/* A heap: spans of pages, and slabs of slots of one size class inside such spans.
+ *
+ * What       The device has one heap that grows by arenas; each allocation shard has a child heap that is given segments
+ *            (multiples of 2 MiB) of it and gives wholly free ones back. All sizes share a heap's pages: best fit, lowest
+ *            page first among equals; a span freed just now is taken again first by a request of its exact length.
+ * Owns       The granules whose owner is the heap's id: their page descriptors, spans and slabs. No malloc inside.
+ * Threads    One owner at a time (who holds the shard's token). ftli_heap_owner and ftli_heap_block_bytes may be called by
+ *            any thread that was handed the address.
+ * Invariants (ftli_heap_check walks and proves them)
+ *            spans tile the heap's granules; no two merged free spans are neighbours;
+ *            committed_bytes = used_bytes + free committed bytes; it covers what is resident of the heap's granules.
+ * Failure    A give never needs memory and never fails on what was taken; FTL_EINTERNAL means the address is not a block
+ *            of this heap, and nothing was changed. Outputs are untouched on failure.
+ */
+#ifndef FTLI_ACTORS_ALLOCATION_HEAP_H
+#define FTLI_ACTORS_ALLOCATION_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "actors/allocation/arena.h"
+#include "actors/allocation/size_class.h"
+
+#define FTLI_HEAPS_MOST 4096 /* ids of one space: 1..4095; 0: nobody */
+
+/* ---- a device's address space (see arena.h) */
+int ftli_space_init(struct ftli_space *, size_t arena_bytes); /* a multiple of 2 MiB; FTL_EINVAL, FTL_ENOMEM */
+void ftli_space_fini(struct ftli_space *);                    /* all arenas and descriptors back to the OS */
+uint32_t ftli_heap_owner(const struct ftli_space *, const void *address);     /* id, 0: nobody's */
+size_t ftli_heap_block_bytes(const struct ftli_space *, const void *address); /* of a taken span or slot, 0: neither */
+
+/* ---- a heap */
+struct ftli_heap_options {
+    struct ftli_space *space;
+    uint32_t id;            /* 1.. FTLI_HEAPS_MOST - 1, of its own in the space */
+    bool grows;             /* takes arenas from the space: the device's heap. A child only gets segments */
+    size_t huge_from_bytes; /* committed bytes from which fresh granules are advised huge; 0: never */
+    size_t quick_bytes;     /* most that waits unmerged for a request of its exact length; 0: merges at once */
+    /* Asked before `bytes` more are committed; false: FTL_ELIMIT. NULL: no limit. And told when they are given back. */
+    bool (*charge)(void *context, size_t bytes);
+    void (*uncharge)(void *context, size_t bytes);
+    void *context;
+};
+
+struct ftli_heap;
+int ftli_heap_init(struct ftli_heap *, const struct ftli_heap_options *); /* FTL_EINVAL */
+void ftli_heap_fini(struct ftli_heap *); /* gives its own metadata back; the pages are the space's */
+
+/* ---- pages. bytes is rounded up to 4 KiB (0 counts as 1); alignment is a power of two up to 1 GiB.
+ * FTL_EINVAL; FTL_ELIMIT: charge refused; FTL_ENOMEM: no address space, or, in a child, no segment has room: donate one. */
+int ftli_heap_take_pages(struct ftli_heap *, size_t bytes, size_t alignment, void **out, bool *zeroed);
+int ftli_heap_give_pages(struct ftli_heap *, void *address);
+
+/* ---- slots of one size class. Takes up to n; *taken says how many (FTL_OK when at least one; else as take_pages). */
+int ftli_heap_take_slots(struct ftli_heap *, unsigned size_class, void **out, unsigned n, unsigned *taken);
+int ftli_heap_give_slot(struct ftli_heap *, void *address);
+
+/* Either of the two, told apart by the page's descriptor. */
+int ftli_heap_give(struct ftli_heap *, void *address);
+
+/* ---- segments: free, multiples of 2 MiB at 2 MiB boundaries. What is committed in them stays so and moves along. */
+struct ftli_segment {
+    void *address;
+    size_t bytes;
+};
+/* Out of the heap, owned by nobody until donated. As take_pages, but nothing is committed. */
+int ftli_heap_detach_segment(struct ftli_heap *, size_t bytes, struct ftli_segment *out);
+/* Up to n segments of wholly free granules beyond keep_bytes of free ones, highest first; how many. */
+unsigned ftli_heap_detach_free_segments(struct ftli_heap *, size_t keep_bytes, struct ftli_segment *out, unsigned n);
+/* A detached segment becomes the heap's. */
+int ftli_heap_donate(struct ftli_heap *, const struct ftli_segment *);
+
+/* ---- giving back to the OS. Free committed pages beyond keep_bytes, longest runs first, highest pages first, at most
+ * about budget_bytes in one call (0: no bound). Returns what was given back. */
+size_t ftli_heap_purge(struct ftli_heap *, size_t keep_bytes, size_t budget_bytes);
+size_t ftli_heap_free_resident_bytes(const struct ftli_heap *); /* free and committed */
+
+/* ---- figures: all kept incrementally, but for largest_free_run */
+struct ftli_heap_figures {
+    uint64_t committed_bytes; /* used + free_committed */
+    uint64_t used_bytes;      /* pages in taken spans and slabs */
+    uint64_t free_bytes;      /* pages in no span, committed or not */
+    uint64_t free_committed_bytes;
+    uint64_t slab_bytes;       /* pages in slabs, part of used */
+    uint64_t slab_free_bytes;  /* of these: slots free, and tails */
+    uint64_t short_free_bytes; /* free committed bytes in runs shorter than 1 MiB, slab_free_bytes included */
+    uint64_t largest_free_run; /* bytes */
+    uint64_t free_runs;
+    uint64_t segments_bytes; /* granules owned: used + free */
+    uint64_t metadata_bytes; /* descriptors and slab headers of this heap */
+};
+void ftli_heap_figures(const struct ftli_heap *, struct ftli_heap_figures *);
+
+/* Walks everything; true when every invariant holds, else says in `why` which equation failed, with the values. */
+bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
+
+/* ---- the inside, here so that an actor's state can hold it by value */
+#define FTLI_EXACT_BINS 512u /* spans of 1..511 pages by exact length; longer ones in 8 bins a doubling */
+#define FTLI_BINS       (FTLI_EXACT_BINS + 160u)
+#define FTLI_QUICK_BINS 257u /* up to 1 MiB */
+
+struct ftli_bin {
+    uint32_t root;      /* page number of a free span, 0: empty */
+    uint32_t committed; /* spans in it with committed pages */
+};
+
+struct ftli_slab_class {
+    struct ftli_slab *partial; /* slabs with a free slot, by address */
+    struct ftli_slab *spare;   /* the one wholly free slab that is kept */
+    uint32_t slabs;
+    uint32_t slots_used;
+};
+
+struct ftli_heap {
+    struct ftli_heap_options options;
+    uint64_t free_pages, used_pages, committed_pages, free_committed_pages, short_free_pages;
+    uint64_t free_runs, granules, slab_pages, slab_used_bytes, metadata_bytes;
+    uint64_t quick_pages;
+    struct ftli_slab *slab_pool;             /* slab headers not in use */
+    struct ftli_chunk *chunks;               /* memory of the slab headers */
+    uint64_t bin_map[(FTLI_BINS + 63) / 64]; /* bins that are not empty */
+    uint64_t quick_map[(FTLI_QUICK_BINS + 63) / 64];
+    struct ftli_slab_class classes[FTLI_CLASSES];
+    uint32_t quick[FTLI_QUICK_BINS];
+    struct ftli_bin bins[FTLI_BINS];
+};
+
+#endif
