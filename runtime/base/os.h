@@ -1,0 +1,95 @@
+/* The operating system: the one place of the library that maps memory, waits on futexes and starts threads.
+ *
+ * What      Address space, futexes with absolute deadlines, membarrier, processors, limits, threads.
+ * Owns      Nothing but the process-wide registration for membarrier, made once.
+ * Threads   Any. Whatever a drop may reach (ftli_os_wake) is async-signal-safe and keeps errno.
+ * Results   Pointers: NULL on failure. bool: whether it was done. Sizes are multiples of the page size unless
+ * said.
+ */
+#ifndef FTLI_RUNTIME_BASE_OS_H
+#define FTLI_RUNTIME_BASE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/atomics.h"
+
+#if defined __cplusplus
+extern "C" {
+#endif
+
+/* ---- address space ----------------------------------------------------------------------------------------
+ */
+
+size_t ftli_os_page_bytes(void);
+
+/* Private zero pages, readable and writable, of which none is resident yet. alignment: a power of two. */
+void *ftli_os_reserve(size_t bytes, size_t alignment);
+void ftli_os_release(void *at, size_t bytes);
+
+/* The pages' memory goes back; they read as zeros when touched again. */
+bool ftli_os_discard(void *at, size_t bytes);
+
+/* The memory goes back and the addresses stay ours: they read as zeros and can no longer be written. */
+bool ftli_os_zero_and_keep(void *at, size_t bytes);
+
+bool ftli_os_advise_huge(void *at, size_t bytes);
+bool ftli_os_advise_no_fork(void *at, size_t bytes,
+                            bool no_fork);                /* a forked child does (not) have the range */
+bool ftli_os_advise_wipe_on_fork(void *at, size_t bytes); /* a forked child reads zeros there */
+
+/* Bytes of the range that are in memory now. Walks the range: for tests and audits. */
+size_t ftli_os_resident_bytes(const void *at, size_t bytes);
+
+/* ---- futex and membarrier
+ * ----------------------------------------------------------------------------------- */
+
+/* Sleeps while *word == expected, at most until deadline_ns of CLOCK_MONOTONIC (FTLI_NEVER_NS: no deadline).
+ * False only when the deadline passed; may return early for no reason. Keeps errno. */
+bool ftli_os_wait(const ftli_atomic_u32 *word, uint32_t expected, uint64_t deadline_ns);
+
+/* Wakes up to `most` sleepers. Async-signal-safe, keeps errno. */
+void ftli_os_wake(const ftli_atomic_u32 *word, uint32_t most);
+
+/* A full memory barrier on every running thread of the process; false: refused here, use sequential
+ * consistency. The first call registers the process. */
+bool ftli_os_membarrier(void);
+bool ftli_os_membarrier_supported(void);
+
+/* ---- the machine
+ * ---------------------------------------------------------------------------------------------- */
+
+unsigned ftli_os_processors(void); /* this process may run on; at least 1 */
+
+/* The least memory.max of the cgroup v2 path this process is in, else the physical memory. */
+uint64_t ftli_os_memory_limit_bytes(void);
+uint64_t ftli_os_memory_bytes(void);  /* physical */
+uint64_t ftli_os_thread_cpu_ns(void); /* processor time of the calling thread */
+
+/* Fills the buffer with random bytes of the system's, for seeds of what is not simulated. */
+void ftli_os_entropy(void *into, size_t bytes);
+
+/* ---- threads
+ * ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name;     /* 15 bytes are kept */
+    int nice;             /* 0: unchanged; a refusal is ignored */
+    const unsigned *cpus; /* processors it may run on; a refusal is ignored */
+    unsigned cpu_count;   /* 0: any */
+} ftli_os_thread_options;
+
+typedef struct {
+    uint64_t id;
+} ftli_os_thread;
+
+/* A thread with every signal blocked. FTL_ENOMEM when the system has no more. */
+int ftli_os_thread_start(ftli_os_thread *out, const ftli_os_thread_options *, void (*run)(void *),
+                         void *argument);
+void ftli_os_thread_join(ftli_os_thread);
+
+#if defined __cplusplus
+}
+#endif
+#endif
