@@ -14,9 +14,13 @@ write_basic_package_version_file(fettle-config-version.cmake COMPATIBILITY SameM
 install(FILES ${PROJECT_BINARY_DIR}/fettle-config.cmake ${PROJECT_BINARY_DIR}/fettle-config-version.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/fettle)
 
-set(FETTLE_PC_REQUIRES "yaml-0.1 ck")
+# Named here rather than as Requires.private: with --static that would drag in what a static libzmq needs, and on
+# Debian parts of it are in no package. Who links libfettle.a still takes these three as shared libraries.
+set(FETTLE_PC_PRIVATE "-lyaml -lck -lm -pthread")
 if(FETTLE_BRIDGE)
-  string(APPEND FETTLE_PC_REQUIRES " libzmq")
+  string(PREPEND FETTLE_PC_PRIVATE "-lzmq ")
 endif()
+# Relative to where the .pc file lies, so that an installed copy may be moved (or installed with --prefix).
+file(RELATIVE_PATH FETTLE_PC_UP /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/fettle.pc.in fettle.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/fettle.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
