@@ -1,0 +1,130 @@
+/* The header: one cache line that is the tensor, and the message of its drop.
+ *
+ * Owns        The fields of a LIVE tensor belong to its references (read-only but for the word, scope and cold); those of a slot
+ *             in any other state to its one owner: a magazine, a mailbox, the cleanup.
+ * Threads     All fields are atomics: stores release, loads acquire. A reader of several fields loads the word again
+ *             after them; an unchanged generation and state say that they belong together.
+ * Over-written once it is not LIVE: who posts a header writes time and purpose over the dimensions.
+ */
+#ifndef FTLI_TENSOR_HEADER_H
+#define FTLI_TENSOR_HEADER_H
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "runtime/base/atomics.h"
+#include "runtime/kernel/message.h"
+#include "tensor/word.h"
+
+struct ftli_header {
+    ftli_atomic_u64 word;
+    ftli_atomic_u64 data; /* address of the block; of a view: offset into its root */
+    union {
+        ftli_link link;      /* not LIVE: the owner's one container */
+        ftli_atomic_u64 alt; /* LIVE: the second location, where SEL says so */
+    } u;
+    ftli_atomic_u64 size;   /* bytes 48 | dtype 6 | ndim 4 | 6 unused */
+    ftli_atomic_u64 record; /* id 32 | size class 8 | device 8 | flags 16 */
+    ftli_atomic_u32 stamp;  /* milliseconds since the runtime opened, coarse */
+    ftli_atomic_u32 cold;   /* cell of the extension; 0: none */
+    ftli_atomic_u64 dimensions_low;
+    ftli_atomic_u32 dimensions_high;
+    ftli_atomic_u32 scope; /* slot of the scope; 0: none */
+};
+
+static_assert(sizeof(struct ftli_header) == 64, "a header is one cache line");
+static_assert(offsetof(struct ftli_header, u) == 16, "a lane tells items from messages by the link's place");
+
+/* What stands against a tensor: why its word carries SLOW, and how its block goes back. */
+enum ftli_header_flags {
+    FTLI_HEADER_PAGES = 1,      /* its block is whole pages: its drop is posted to the shard of its address */
+    FTLI_HEADER_FINALIZER = 2,  /* user code runs before the memory goes back */
+    FTLI_HEADER_LINKS = 4,      /* it holds references on others */
+    FTLI_HEADER_VIEW = 8,       /* it holds a reference on its root, and no block */
+    FTLI_HEADER_SAMPLED = 16,   /* tracking records its death */
+    FTLI_HEADER_MESSAGE = 32,   /* policy message: its drop is posted to the cleanup */
+    FTLI_HEADER_FINALIZED = 64, /* its finalizer is done */
+    FTLI_HEADER_BIG_SHAPE = 128 /* dimensions or strides lie in the extension */
+};
+
+FTLI_INLINE struct ftli_header *ftli_header_of_link(ftli_link *link)
+{
+    return (struct ftli_header *)(void *)((char *)link - offsetof(struct ftli_header, u));
+}
+
+FTLI_INLINE uint64_t ftli_record_make(uint32_t id, uint32_t size_class, uint32_t device, uint32_t flags)
+{
+    return (uint64_t)id << 32 | (uint64_t)size_class << 24 | (uint64_t)device << 16 | flags;
+}
+
+FTLI_INLINE uint32_t ftli_record_id(uint64_t record)
+{
+    return (uint32_t)(record >> 32);
+}
+
+FTLI_INLINE uint32_t ftli_record_class(uint64_t record)
+{
+    return (uint32_t)(record >> 24) & 0xff;
+}
+
+FTLI_INLINE uint32_t ftli_record_device(uint64_t record)
+{
+    return (uint32_t)(record >> 16) & 0xff;
+}
+
+FTLI_INLINE uint32_t ftli_record_flags(uint64_t record)
+{
+    return (uint32_t)record & 0xffff;
+}
+
+FTLI_INLINE uint64_t ftli_size_make(uint64_t bytes, uint32_t dtype, uint32_t ndim)
+{
+    return bytes << 16 | (uint64_t)dtype << 10 | (uint64_t)ndim << 6;
+}
+
+FTLI_INLINE uint64_t ftli_size_bytes(uint64_t size)
+{
+    return size >> 16;
+}
+
+FTLI_INLINE uint32_t ftli_size_dtype(uint64_t size)
+{
+    return (uint32_t)(size >> 10) & 0x3f;
+}
+
+FTLI_INLINE uint32_t ftli_size_ndim(uint64_t size)
+{
+    return (uint32_t)(size >> 6) & 0xf;
+}
+
+/* What a posted header is to whom receives it. Written over dimensions_high, the time over dimensions_low. */
+enum ftli_purpose {
+    FTLI_PURPOSE_DROP = 1,      /* to the cleanup: finish it */
+    FTLI_PURPOSE_RECLAIM = 2,   /* to a shard: nothing stands against it any more; a completion is counted there */
+    FTLI_PURPOSE_GIVE_BACK = 3, /* to a shard: a FREE header whose block goes back; its drop was completed before */
+    FTLI_PURPOSE_FINALIZED = 4, /* back to the cleanup: its finalizer returned 0 */
+    FTLI_PURPOSE_FAILED = 5,    /* back to the cleanup: its finalizer returned something else */
+};
+
+FTLI_INLINE void ftli_header_address(struct ftli_header *header, enum ftli_purpose purpose, uint32_t lane,
+                                     uint32_t parity)
+{
+    ftli_u32_store_release(&header->dimensions_high, (uint32_t)purpose | lane << 8 | parity << 16);
+}
+
+FTLI_INLINE enum ftli_purpose ftli_header_purpose(const struct ftli_header *header)
+{
+    return (enum ftli_purpose)(ftli_u32_load_relaxed(&header->dimensions_high) & 0xff);
+}
+
+FTLI_INLINE uint32_t ftli_header_lane(const struct ftli_header *header)
+{
+    return ftli_u32_load_relaxed(&header->dimensions_high) >> 8 & 0xff;
+}
+
+FTLI_INLINE uint32_t ftli_header_parity(const struct ftli_header *header)
+{
+    return ftli_u32_load_relaxed(&header->dimensions_high) >> 16 & 1;
+}
+
+#endif
