@@ -1,0 +1,103 @@
+#include "actors/allocation/depot.h"
+
+#include <string.h>
+
+#include <fettle/fettle.h>
+
+#include "runtime/base/os.h"
+
+struct ftli_magazine ftli_no_magazine;
+
+int ftli_depot_init(struct ftli_depot *depot, uint32_t magazines)
+{
+    memset(depot, 0, sizeof *depot);
+    size_t bytes = (size_t)magazines * sizeof(struct ftli_magazine);
+    depot->magazines = ftli_os_reserve((bytes + 4095) / 4096 * 4096, 4096);
+    if (depot->magazines == NULL)
+        return FTL_ENOMEM;
+    depot->most = magazines;
+    ftli_u32_store_relaxed(&depot->fresh, 1);
+    return FTL_OK;
+}
+
+void ftli_depot_fini(struct ftli_depot *depot)
+{
+    if (depot->magazines != NULL)
+        ftli_os_release(depot->magazines, ((size_t)depot->most * sizeof(struct ftli_magazine) + 4095) / 4096 * 4096);
+    depot->magazines = NULL;
+}
+
+/* pairs: depot-head, both functions: what was written into a magazine before its push is seen after its pop. */
+static void push(struct ftli_depot *depot, struct ftli_depot_stack *stack, struct ftli_magazine *magazine,
+                 uint32_t entries)
+{
+    (void)depot;
+    (void)ftli_u64_fetch_add_relaxed(&stack->entries, entries);
+    (void)ftli_u32_fetch_add_relaxed(&stack->depth, 1);
+    uint64_t head = ftli_u64_load_acquire(&stack->head);
+    uint64_t desired;
+    do {
+        ftli_u32_store_release(&magazine->next, (uint32_t)(head >> 32));
+        desired = (uint64_t)magazine->index << 32 | (uint32_t)((uint32_t)head + 1);
+    } while (!ftli_u64_cas_acq_rel(&stack->head, &head, desired));
+}
+
+static struct ftli_magazine *pop(struct ftli_depot *depot, struct ftli_depot_stack *stack)
+{
+    uint64_t head = ftli_u64_load_acquire(&stack->head);
+    struct ftli_magazine *magazine;
+    uint64_t desired;
+    do {
+        if (head >> 32 == 0)
+            return NULL;
+        magazine = &depot->magazines[head >> 32];
+        uint32_t next = ftli_u32_load_acquire(&magazine->next);
+        desired = (uint64_t)next << 32 | (uint32_t)((uint32_t)head + 1);
+    } while (!ftli_u64_cas_acq_rel(&stack->head, &head, desired));
+    (void)ftli_u64_fetch_add_relaxed(&stack->entries, -(uint64_t)ftli_u32_load_relaxed(&magazine->count));
+    uint32_t depth = ftli_u32_fetch_add_relaxed(&stack->depth, UINT32_MAX) - 1;
+    if (depth < ftli_u32_load_relaxed(&stack->least))
+        ftli_u32_store_relaxed(&stack->least, depth);
+    return magazine;
+}
+
+struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *depot, unsigned size_class)
+{
+    return pop(depot, &depot->full[size_class]);
+}
+
+struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *depot)
+{
+    return pop(depot, &depot->empty);
+}
+
+struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *depot)
+{
+    uint32_t fresh = ftli_u32_load_relaxed(&depot->fresh);
+    do {
+        if (fresh >= depot->most)
+            return NULL;
+    } while (!ftli_u32_cas_acq_rel(&depot->fresh, &fresh, fresh + 1));
+    struct ftli_magazine *magazine = &depot->magazines[fresh];
+    magazine->index = fresh;
+    return magazine;
+}
+
+void ftli_depot_give(struct ftli_depot *depot, struct ftli_magazine *magazine)
+{
+    uint32_t count = ftli_u32_load_relaxed(&magazine->count);
+    push(depot, count == 0 ? &depot->empty : &depot->full[magazine->size_class], magazine, count);
+}
+
+uint64_t ftli_depot_bytes(const struct ftli_depot *depot)
+{
+    uint64_t bytes = 0;
+    for (unsigned c = 1; c < FTLI_CLASSES; c++)
+        bytes += ftli_u64_load_relaxed(&depot->full[c].entries) * ftli_class_bytes(c);
+    return bytes;
+}
+
+size_t ftli_depot_metadata_bytes(const struct ftli_depot *depot)
+{
+    return (size_t)ftli_u32_load_relaxed(&depot->fresh) * sizeof(struct ftli_magazine);
+}

@@ -1,0 +1,97 @@
+/* tracking's address: the counters that everybody keeps, and the record of sampled events.
+ *
+ * What      A counter block belongs to one writer (a port, a shard, the cleanup) or is shared (bypasses, by
+ *           fetch-and-add). Tracking sums the blocks; nothing counts twice, nothing is estimated.
+ * Order     A tensor's life writes created, then dropped (immediate or deferred), then completed or quarantined. Readers sum in
+ *           the reverse order, so that every snapshot has created >= dropped >= reclaimed + quarantined.
+ * Progress  Wait-free for the writers.
+ */
+#ifndef FTLI_ACTORS_TRACKING_TRACKING_H
+#define FTLI_ACTORS_TRACKING_TRACKING_H
+
+#include "actors/tracking/settings.h"
+#include "runtime/base/atomics.h"
+
+#define FTLI_COUNTED_CLASSES 33 /* of allocation's size classes, 0: whole pages, or a view */
+
+/* One writer each. Bytes are those that shapes ask for; block bytes those of the blocks they lie in. */
+struct ftli_counters {
+    ftli_atomic_u64 created[FTLI_COUNTED_CLASSES];
+    ftli_atomic_u64 created_bytes;
+    ftli_atomic_u64 created_page_bytes; /* blocks of whole pages */
+    ftli_atomic_u64 immediate[FTLI_COUNTED_CLASSES];
+    ftli_atomic_u64 immediate_bytes;
+    ftli_atomic_u64 deferred[2]; /* by the parity of drain's epoch */
+    ftli_atomic_u64 deferred_bytes;
+    ftli_atomic_u64 deferred_block_bytes;
+    ftli_atomic_u64 completed[2];
+    ftli_atomic_u64 completed_bytes;
+    ftli_atomic_u64 completed_block_bytes;
+    ftli_atomic_u64 quarantined;
+    ftli_atomic_u64 quarantined_bytes;
+    ftli_atomic_u64 quarantined_block_bytes;
+    ftli_atomic_u64 stale_handles;
+    ftli_atomic_u64 unpins_without_pin;
+    ftli_atomic_u64 tracking_cycles; /* spent in tracking's own code on this thread */
+    ftli_atomic_u64 sampled;
+};
+
+/* A sum of blocks, in plain numbers. */
+struct ftli_totals {
+    uint64_t created, created_bytes, created_block_bytes;
+    uint64_t immediate, immediate_bytes, immediate_block_bytes;
+    uint64_t deferred[2], deferred_bytes, deferred_block_bytes;
+    uint64_t completed[2], completed_bytes, completed_block_bytes;
+    uint64_t quarantined, quarantined_bytes, quarantined_block_bytes;
+    uint64_t stale_handles, unpins_without_pin;
+    uint64_t tracking_cycles, sampled;
+};
+
+/* The three passes of a snapshot; each runs over all blocks before the next begins. */
+void ftli_totals_add_ends(struct ftli_totals *, const struct ftli_counters *);   /* completed, quarantined */
+void ftli_totals_add_drops(struct ftli_totals *, const struct ftli_counters *);  /* immediate, deferred */
+void ftli_totals_add_births(struct ftli_totals *, const struct ftli_counters *); /* created */
+
+/* A port that is zeroed or recycled gives its counts to another block. Both have no writer meanwhile. */
+void ftli_counters_move(struct ftli_counters *from, struct ftli_counters *to);
+
+/* ---- sampled events ---------------------------------------------------------------------------------------------- */
+
+enum ftli_event_kind { FTLI_EVENT_CREATED = 1, FTLI_EVENT_DROPPED = 2 };
+
+/* The packed record of the header, the coarse stamp, and what happened. */
+struct ftli_event_record {
+    uint64_t record; /* id 32 | size class 8 | device 8 | flags 16 */
+    uint64_t bytes;
+    uint32_t stamp_ms; /* since the runtime opened */
+    uint32_t kind;
+    uint32_t lived_ms; /* dropped: how long it lived */
+    uint32_t thread;   /* number of the port */
+};
+
+#define FTLI_EVENT_RING 256 /* a port's; a power of two */
+
+/* From one port to the tracking actor. Lossy: what does not fit is counted. */
+struct ftli_event_ring {
+    FTLI_ALIGNED(64) ftli_atomic_u32 written; /* by the port. pairs: event-ring, with the reader's acquire */
+    ftli_atomic_u64 lost;
+    FTLI_ALIGNED(64) ftli_atomic_u32 read; /* by the actor. pairs: event-ring-space */
+    struct ftli_event_record events[FTLI_EVENT_RING];
+};
+
+void ftli_event_ring_put(struct ftli_event_ring *, const struct ftli_event_record *);
+/* Up to n events out; by one reader at a time. */
+uint32_t ftli_event_ring_take(struct ftli_event_ring *, struct ftli_event_record *out, uint32_t n);
+
+/* Rates as a port uses them: one in `period` of each tier is sampled, by countdown. 0: none. */
+struct ftli_sampling {
+    uint32_t tiers;
+    uint64_t up_to_bytes[FTLI_TRACKING_TIERS];
+    uint32_t period[FTLI_TRACKING_TIERS];
+    uint64_t every_one_from_bytes; /* UINT64_MAX: not at all */
+};
+
+/* What a level does: none and minimal sample nothing, standard the rates as given, detailed and debug every tensor at debug. */
+void ftli_sampling_from(struct ftli_sampling *, const struct ftli_tracking_settings *);
+
+#endif
