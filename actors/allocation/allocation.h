@@ -1,0 +1,104 @@
+/* allocation's address: what new and drop ask of it, and what the other actors may look at.
+ *
+ * What      One struct a device: the depot of magazines, the shards with their heaps, the byte limit.
+ *           Small tensors: racks exchange magazines with the depot. Middle sizes: the shard that is free; a drop posts
+ *           to the shard of its address. Large: shard 0, whose heap grows by arenas and feeds the others.
+ * Threads   Every function by any thread, but for what its comment says of a rack: its owner, or who claimed its port.
+ * Rules     CORE.md sections 2 and 3. Only new may wait for a token. A drop pushes, and wakes nobody while the tick runs.
+ */
+#ifndef FTLI_ACTORS_ALLOCATION_ALLOCATION_H
+#define FTLI_ACTORS_ALLOCATION_ALLOCATION_H
+
+#include "actors/allocation/magazine.h"
+#include "actors/allocation/settings.h"
+#include "runtime/base/histogram.h"
+#include "runtime/compose/topology.h"
+#include "runtime/kernel/kernel.h"
+#include "tensor/table.h"
+
+struct ftli_counters;
+struct ftli_device;
+
+/* What a program may do with a device's figures. All bytes. */
+struct ftli_device_figures {
+    uint64_t committed, free_committed, used, slab_free, short_free, largest_free_run, free_runs;
+    uint64_t depot, metadata, arenas, limit;
+};
+
+/* FTL_ENOMEM. `wake` is posted to when the tick must begin: the allocation actor, once it is there. */
+int ftli_device_open(const struct ftli_topology_device *, const struct ftli_allocation_settings *, struct ftli_table *,
+                     ftli_kernel *, uint32_t index, struct ftli_device **out);
+/* At rest: all memory back to the OS. */
+void ftli_device_close(struct ftli_device *);
+
+/* ---- racks (the port's inside) */
+void ftli_rack_init(struct ftli_rack *, const struct ftli_device *);
+/* All magazines to the depot; the rack is as after init. Returns the bytes that went. */
+uint64_t ftli_rack_flush(struct ftli_rack *, struct ftli_device *);
+/* Bytes of blocks that lie in it; may be called while its owner works. */
+uint64_t ftli_rack_bytes(const struct ftli_rack *);
+/* True: it has no magazine at all. */
+bool ftli_rack_is_empty(const struct ftli_rack *);
+
+/* ---- new */
+/* A FREE header with a block of the class, newest first: from the depot, or carved by a shard. `home` is the port's. */
+int ftli_allocation_refill(struct ftli_device *, struct ftli_rack *, uint32_t *home, unsigned size_class,
+                           struct ftli_header **out);
+/* One without a rack: for calls that have no port. */
+int ftli_allocation_take_small(struct ftli_device *, unsigned size_class, struct ftli_header **out);
+/* A FREE header with whole pages. *zeroed: they are known to be zero. */
+int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t bytes, size_t alignment,
+                               struct ftli_header **out, bool *zeroed);
+/* A FREE header without memory, for a view. */
+int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
+/* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */
+void ftli_allocation_relieve(struct ftli_device *);
+
+/* ---- drop */
+/* Makes room in the rack and gives the FREE header to it. False: no empty magazine; the caller posts the header. */
+bool ftli_allocation_stow(struct ftli_device *, struct ftli_rack *, unsigned size_class, struct ftli_header *);
+/* To the shard of the block's address, or to shard 0 for a header without a block. Addressed before
+ * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */
+void ftli_allocation_post(struct ftli_device *, struct ftli_header *);
+
+/* ---- looking after it */
+/* Everything that waits in shards is taken in: by drain, by a tick, under pressure. Returns what was left to others. */
+uint32_t ftli_allocation_collect(struct ftli_device *);
+/* What the depot has had too much of since the last trim goes back to its slabs. 1: halves all; 2: everything. */
+void ftli_allocation_trim(struct ftli_device *, unsigned force);
+/* Free pages beyond keep_bytes back to the OS, about budget_bytes at most (0: no bound). Returns bytes. */
+uint64_t ftli_allocation_purge(struct ftli_device *, uint64_t keep_bytes, uint64_t budget_bytes);
+uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *);
+void ftli_allocation_figures(struct ftli_device *, struct ftli_device_figures *);
+/* Validity walks of all heaps, each under its token. */
+bool ftli_allocation_check(struct ftli_device *, char *why, size_t why_bytes);
+/* Committed over limit, 0 to 1. */
+double ftli_allocation_pressure(const struct ftli_device *);
+uint64_t ftli_allocation_committed(const struct ftli_device *);
+uint64_t ftli_allocation_limit(const struct ftli_device *);
+/* Latencies of what was completed by shards, per lane. */
+void ftli_allocation_collect_latencies(const struct ftli_device *, unsigned lane, ftli_histogram_snapshot *into);
+/* Counter blocks of the shards, for the sums. */
+unsigned ftli_allocation_shards(const struct ftli_device *);
+const struct ftli_counters *ftli_allocation_counters(const struct ftli_device *, unsigned shard);
+/* Bytes of the block of a header that owns one; 0 for a view. */
+uint64_t ftli_allocation_block_bytes(const struct ftli_device *, const struct ftli_header *);
+/* When a completion was counted; who waits for one prepares on it. */
+ftli_event *ftli_allocation_completed(struct ftli_device *);
+/* Something waits or is held: the tick must run. One load if it does. Async-signal-safe. */
+void ftli_allocation_need_tick(struct ftli_device *);
+
+/* ---- the actor */
+enum { FTLI_TICK_NS = 25 * 1000 * 1000 };
+struct ftli_allocation {
+    struct ftli_device *device;
+    /* Idle ports give up what they hold; returns how many bytes ports still hold or have in use. The port's, so that
+     * allocation names no port. */
+    uint64_t (*claim_idle)(void *user, uint64_t now_ns);
+    void *user;
+    ftli_atomic_u64 ticks;
+};
+extern const ftli_actor_operations ftli_allocation_operations;
+void ftli_allocation_attach(struct ftli_device *, ftli_actor *);
+
+#endif

@@ -1,0 +1,94 @@
+#include "actors/allocation/shard.h"
+
+#include "runtime/base/assert.h"
+
+#define FRESH_HEADERS 64
+
+struct ftli_header *ftli_shard_take_bare(struct ftli_shard *shard)
+{
+    struct ftli_table *table = shard->device->table;
+    if (shard->bare == NULL) {
+        uint32_t first;
+        uint32_t n = ftli_table_take_fresh(table, FRESH_HEADERS, &first);
+        for (uint32_t i = n; i-- > 0;)
+            ftli_shard_give_bare(shard, ftli_table_header(table, first + i));
+    }
+    if (shard->bare == NULL)
+        return NULL;
+    struct ftli_header *header = ftli_header_of_link(shard->bare);
+    shard->bare = shard->bare->next;
+    shard->bare_count--;
+    return header;
+}
+
+void ftli_shard_give_bare(struct ftli_shard *shard, struct ftli_header *header)
+{
+    header->u.link.next = shard->bare;
+    shard->bare = &header->u.link;
+    shard->bare_count++;
+}
+
+static void count_completion(struct ftli_shard *shard, const struct ftli_header *header, uint64_t block_bytes,
+                             uint64_t now_ns)
+{
+    uint64_t posted_ns = ftli_u64_load_relaxed(&header->dimensions_low);
+    ftli_histogram_record(&shard->latencies[ftli_header_lane(header) % FTLI_LANES],
+                          now_ns > posted_ns ? now_ns - posted_ns : 0);
+    ftli_u64_add_owner(&shard->counters.completed_bytes, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
+    ftli_u64_add_owner(&shard->counters.completed_block_bytes, block_bytes);
+    ftli_u64_add_owner(&shard->counters.completed[ftli_header_parity(header)], 1);
+}
+
+/* One header: its block goes back to the heap, and it becomes a bare one in its next generation. A header whose drop was
+ * completed before (GIVE_BACK) comes here FREE and only its block is taken. */
+static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64_t now_ns)
+{
+    void *block = (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data);
+    bool owns = (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) == 0;
+    bool completes = ftli_header_purpose(header) != FTLI_PURPOSE_GIVE_BACK;
+    uint64_t block_bytes = owns ? ftli_heap_block_bytes(&shard->device->space, block) : 0;
+    if (owns)
+        FTLI_INVARIANT(ftli_heap_give(&shard->heap, block) == FTL_OK);
+    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
+    if (cold != 0) {
+        ftli_u32_store_release(&header->cold, 0);
+        ftli_extension_give(shard->device->table, cold);
+    }
+    if (!completes) {
+        ftli_shard_give_bare(shard, header);
+        return;
+    }
+    bool again = ftli_word_reclaim(&header->word);
+    count_completion(shard, header, block_bytes, now_ns);
+    if (again)
+        ftli_shard_give_bare(shard, header);
+}
+
+bool ftli_shard_is_empty(const struct ftli_shard *shard)
+{
+    return shard->in_hand == NULL && ftli_stack_is_empty(&shard->mailbox);
+}
+
+unsigned ftli_shard_collect(struct ftli_shard *shard, unsigned most)
+{
+    unsigned n = 0;
+    uint64_t now_ns = 0;
+    while (n < most) {
+        if (shard->in_hand == NULL) {
+            if (ftli_stack_is_empty(&shard->mailbox))
+                break;
+            shard->in_hand = ftli_stack_take_all(&shard->mailbox);
+            if (shard->in_hand == NULL)
+                break;
+        }
+        if (now_ns == 0)
+            now_ns = ftli_kernel_now_ns(shard->device->kernel);
+        ftli_link *link = shard->in_hand;
+        shard->in_hand = ftli_stack_next(link);
+        take_in(shard, ftli_header_of_link(link), now_ns);
+        n++;
+    }
+    if (n > 0)
+        ftli_event_signal_all(&shard->device->completed);
+    return n;
+}

@@ -1,0 +1,59 @@
+/* A shard: one heap with its mailbox, under one token. Shard 0 is the device's own: its heap grows by arenas.
+ *
+ * Owns      Its heap, its bare headers (FREE, without memory), what lies in its mailbox.
+ * Threads   Pushing: any. All else: who holds the token.
+ * Why       A drop of whole pages pushes and is done; the next new of the shard takes it in first, so the newest
+ *           memory is given out again while it is in the cache.
+ */
+#ifndef FTLI_ACTORS_ALLOCATION_SHARD_H
+#define FTLI_ACTORS_ALLOCATION_SHARD_H
+
+#include "actors/allocation/allocation.h"
+#include "actors/allocation/depot.h"
+#include "actors/allocation/heap.h"
+#include "actors/tracking/tracking.h"
+#include "runtime/kernel/stack.h"
+#include "runtime/kernel/token.h"
+#include "tensor/extension.h"
+
+#define FTLI_SHARDS_MOST 128
+#define FTLI_REFILL_MOST 64 /* messages that one new takes in: CORE.md section 3, rule 1 */
+
+struct ftli_shard {
+    FTLI_ALIGNED(64) ftli_stack mailbox;
+    FTLI_ALIGNED(64) ftli_token token;
+    uint32_t index;
+    ftli_link *in_hand; /* taken from the mailbox, not looked at yet */
+    ftli_link *bare;
+    uint64_t bare_count;
+    struct ftli_device *device;
+    struct ftli_heap heap;
+    struct ftli_counters counters;
+    ftli_histogram latencies[FTLI_LANES];
+};
+
+struct ftli_device {
+    struct ftli_table *table;
+    ftli_kernel *kernel;
+    ftli_actor *actor; /* whom a tick wakes; NULL until attached */
+    struct ftli_allocation_settings settings;
+    uint32_t index;
+    uint32_t shard_count; /* the device's own included */
+    uint64_t limit_bytes, hard_bytes;
+    struct ftli_space space;
+    struct ftli_depot depot;
+    uint8_t capacity[FTLI_CLASSES]; /* of a magazine */
+    FTLI_ALIGNED(64) ftli_atomic_u64 committed;
+    FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
+    ftli_event completed;
+    struct ftli_shard shards[];
+};
+
+/* Takes in up to `most` of what was dropped. Token held. Returns how many. */
+unsigned ftli_shard_collect(struct ftli_shard *, unsigned most);
+bool ftli_shard_is_empty(const struct ftli_shard *);
+/* A FREE header without memory; NULL: the table is used up. Token held. */
+struct ftli_header *ftli_shard_take_bare(struct ftli_shard *);
+void ftli_shard_give_bare(struct ftli_shard *, struct ftli_header *);
+
+#endif
