@@ -1,5 +1,8 @@
 #include "tensor/shape.h"
 
+__extension__ typedef __int128 int128;
+__extension__ typedef unsigned __int128 uint128;
+
 int ftli_shape_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint64_t *bytes, const char **why)
 {
     uint32_t bits = ftli_dtype_bits(dtype);
@@ -9,7 +12,7 @@ int ftli_shape_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint6
         return *why = "ndim: more than 8 dimensions", FTL_EINVAL;
     if (ndim > 0 && shape == NULL)
         return *why = "shape: is NULL", FTL_EINVAL;
-    unsigned __int128 elements = 1;
+    uint128 elements = 1;
     bool empty = false;
     for (uint32_t i = 0; i < ndim; i++) {
         if (shape[i] < 0)
@@ -19,11 +22,11 @@ int ftli_shape_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint6
         else
             elements *= (uint64_t)shape[i];
         if (elements > INT64_MAX)
-            elements = (unsigned __int128)INT64_MAX + 1; /* stays too large, whatever follows */
+            elements = (uint128)INT64_MAX + 1; /* stays too large, whatever follows */
     }
     if (empty)
         return *bytes = 0, FTL_OK;
-    unsigned __int128 whole = (elements * bits + 7) / 8;
+    uint128 whole = (elements * bits + 7) / 8;
     if (elements > INT64_MAX || whole > INT64_MAX)
         return *why = "shape: over 2^63 - 1 bytes", FTL_EINVAL;
     *bytes = (uint64_t)whole;
@@ -91,19 +94,19 @@ void ftli_shape_compact_strides(uint32_t ndim, const int64_t *shape, int64_t *st
 int ftli_shape_extent(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, const int64_t *strides,
                       int64_t *lowest_byte, int64_t *end_byte)
 {
-    __int128 lowest = 0, highest = 0;
+    int128 lowest = 0, highest = 0;
     for (uint32_t i = 0; i < ndim; i++) {
         if (shape[i] == 0)
             return *lowest_byte = *end_byte = 0, FTL_OK;
-        __int128 reach = (__int128)(shape[i] - 1) * strides[i];
+        int128 reach = (int128)(shape[i] - 1) * strides[i];
         if (reach < 0)
             lowest += reach;
         else
             highest += reach;
     }
     uint32_t bits = ftli_dtype_bits(dtype);
-    __int128 low_bits = lowest * bits, end_bits = (highest + 1) * bits;
-    __int128 low = low_bits < 0 ? -((-low_bits + 7) / 8) : 0, end = (end_bits + 7) / 8;
+    int128 low_bits = lowest * bits, end_bits = (highest + 1) * bits;
+    int128 low = low_bits < 0 ? -((-low_bits + 7) / 8) : 0, end = (end_bits + 7) / 8;
     if (low < INT64_MIN || end > INT64_MAX)
         return FTL_EINVAL;
     *lowest_byte = (int64_t)low;

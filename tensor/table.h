@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "tensor/handle.h"
 #include "tensor/header.h"
 
 #define FTLI_CELL_BYTES 64

@@ -1,5 +1,7 @@
 #include "actors/allocation/shard.h"
 
+#include <fettle/fettle.h>
+
 #include "runtime/base/assert.h"
 
 #define FRESH_HEADERS 64
@@ -47,8 +49,10 @@ static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64
     bool owns = (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) == 0;
     bool completes = ftli_header_purpose(header) != FTLI_PURPOSE_GIVE_BACK;
     uint64_t block_bytes = owns ? ftli_heap_block_bytes(&shard->device->space, block) : 0;
-    if (owns)
-        FTLI_INVARIANT(ftli_heap_give(&shard->heap, block) == FTL_OK);
+    if (owns) {
+        int status = ftli_heap_give(&shard->heap, block);
+        FTLI_INVARIANT(status == FTL_OK, "block %p of shard %u: %d", block, shard->index, status);
+    }
     uint32_t cold = ftli_u32_load_relaxed(&header->cold);
     if (cold != 0) {
         ftli_u32_store_release(&header->cold, 0);

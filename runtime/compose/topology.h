@@ -12,9 +12,10 @@
 #define FTLI_RUNTIME_COMPOSE_TOPOLOGY_H
 
 #include "runtime/compose/schema.h"
+#include "runtime/kernel/kernel.h"
 
-enum { FTLI_GROUPS_MOST = 16, FTLI_DEVICES_MOST = 16, FTLI_ACTORS_MOST = 16 };
-enum { FTLI_LANES = 4, FTLI_PRESSURE_LEVELS = 4, FTLI_LANE_MESSAGES = 64 };
+enum { FTLI_DEVICES_MOST = 16 };
+enum { FTLI_PRESSURE_LEVELS = 4, FTLI_LANE_MESSAGES = 64 };
 enum { FTLI_PINNED_KEEP = 0, FTLI_PINNED_REFUSE = 1 };
 enum { FTLI_DEVICE_HOST = 0 };
 enum { FTLI_HUGE_PAGES_NONE = 0, FTLI_HUGE_PAGES_ADVISE = 1 };
