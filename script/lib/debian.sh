@@ -13,23 +13,24 @@ packages_coverage=(gcovr)
 say() { printf '%s\n' "$*"; }
 complain() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
-# step NAME COMMAND...: one line with the time it took; the command's output only when it fails.
+# step NAME WHAT COMMAND...: one line with the seconds it took; the command's output only when it fails.
 step() {
-    local name=$1 log started=$SECONDS
-    shift
+    local name=$1 what=$2 log started=$SECONDS dots
+    shift 2
+    printf '%-8s %s ' "$name" "$what"
     log=$(mktemp)
-    printf '%-9s ' "$name"
     if "$@" >"$log" 2>&1; then
-        printf '%s %d s\n' "$(dots "$name")" $((SECONDS - started))
+        printf -v dots '%*s' $((what_width > ${#what} ? what_width - ${#what} : 3)) ''
+        printf '%s %3d s\n' "${dots// /.}" $((SECONDS - started))
         rm -f "$log"
     else
-        printf 'failed after %d s: %s\n' $((SECONDS - started)) "$*"
+        printf 'failed after %d s\n' $((SECONDS - started))
         cat "$log"
         rm -f "$log"
         return 1
     fi
 }
-dots() { printf '%*s' $((56 - ${#1})) '' | tr ' ' '.'; }
+what_width=76
 
 missing_packages() {
     local package
@@ -78,8 +79,8 @@ need_packages() {
     install_packages() {
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@"
     }
-    if ! { step packages install_packages update -q &&
-        step install install_packages install -y -q --no-install-recommends "${missing[@]}"; }; then
+    if ! { step packages "their list, by apt-get update" install_packages update -q &&
+        step packages "${#missing[@]} installed" install_packages install -y -q --no-install-recommends "${missing[@]}"; }; then
         complain "apt-get could not install them (its words stand above). By hand: apt-get install ${missing[*]}"
         exit 3
     fi

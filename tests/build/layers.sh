@@ -67,9 +67,10 @@ FNR == 1 { comment = 0 }
 FILENAME ~ /^runtime\// && line ~ /"(allocation|cleanup|tracking|defragmentation|leak_detection|telemetry)"/ {
     violation("the runtime names an actor")
 }
-FILENAME ~ /^(runtime|tensor|actors)\// && FILENAME != "runtime/base/atomics.h" && line ~ /__atomic_|__sync_|ck_pr_/ {
+FILENAME ~ /^(runtime|tensor|actors)\// && FILENAME != "runtime/base/atomics.h" && line ~ /__atomic_|__sync_/ {
     violation("an atomic operation outside runtime/base/atomics.h")
 }
+FILENAME !~ /^runtime\/(base|kernel)\// && line ~ /(^|[^A-Za-z0-9_])ck_[a-z]+_/ { violation("ck outside its wrappers") }
 line ~ /atomic_thread_fence|atomic_signal_fence|ck_pr_fence|__sync_synchronize/ { violation("a standalone fence") }
 # The header word changes by compare-and-swap only: an add or an exchange would meet a word of another generation.
 FILENAME == "tensor/word.h" && line ~ /fetch_|exchange_|_add_|_or_|_and_/ && line !~ /compare_exchange/ {

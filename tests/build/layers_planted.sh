@@ -42,6 +42,7 @@ plant tensor/table.c '#include <stdatomic.h>'
 plant actors/cleanup/cleanup.c '#include <pthread.h>'
 plant runtime/kernel/actor.c 'static const char *first = "cleanup";'
 plant tensor/table.c 'x = __atomic_load_n(&y, __ATOMIC_RELAXED);'
+plant tensor/table.c 'ck_pr_add_64(&count, 1);'
 plant runtime/base/atomics.h '__atomic_thread_fence(__ATOMIC_SEQ_CST);'
 plant tensor/word.h 'ftli_u64_exchange_acq_rel(word, 0);'
 plant tensor/word.h '/* fine */ ftli_u64_fetch_add_relaxed(word, 1); /* not */'
@@ -61,6 +62,7 @@ plant_none runtime/kernel/mailbox.c '#include <ck_stack.h>' '#include "runtime/b
 plant_none actors/cleanup/cleanup.c '#include "actors/cleanup/state.h"' '#include "actors/allocation/allocation.h"' \
     '#include "tensor/word.h"' '#include "runtime/kernel/actor.h"' '#include <fettle/fettle.h>'
 plant_none actors/port/compose.c '#include "actors/allocation/settings.h"' '#include "actors/allocation/allocation.h"'
+plant_none tensor/table.c 'ftli_stack_take_all(&stack);'
 plant_none tensor/word.h 'ftli_u64_cas_acq_rel(word, &expected, desired);'
 
 [ $failed = 0 ] && echo "every planted violation was found, and nothing else"
