@@ -27,7 +27,7 @@ struct ftli_counters {
     ftli_atomic_u64 completed[2];
     ftli_atomic_u64 completed_bytes;
     ftli_atomic_u64 completed_block_bytes;
-    ftli_atomic_u64 quarantined;
+    ftli_atomic_u64 quarantined_by_parity[2];
     ftli_atomic_u64 quarantined_bytes;
     ftli_atomic_u64 quarantined_block_bytes;
     ftli_atomic_u64 stale_handles;
@@ -42,7 +42,7 @@ struct ftli_totals {
     uint64_t immediate, immediate_bytes, immediate_block_bytes;
     uint64_t deferred[2], deferred_bytes, deferred_block_bytes;
     uint64_t completed[2], completed_bytes, completed_block_bytes;
-    uint64_t quarantined, quarantined_bytes, quarantined_block_bytes;
+    uint64_t quarantined_by_parity[2], quarantined_bytes, quarantined_block_bytes;
     uint64_t stale_handles, unpins_without_pin;
     uint64_t tracking_cycles, sampled;
 };

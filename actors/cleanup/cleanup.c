@@ -1,0 +1,302 @@
+#include "actors/cleanup/cleanup.h"
+
+#include <string.h>
+
+#include <fettle/fettle.h>
+
+#include "tensor/extension.h"
+
+#define CASCADE_MOST 64 /* children of one header in one go; the rest comes round again */
+#define MS           (UINT64_C(1000) * 1000)
+
+void ftli_cleanup_init(struct ftli_cleanup *cleanup, const struct ftli_cleanup_settings *settings)
+{
+    memset(cleanup, 0, sizeof *cleanup);
+    cleanup->settings = settings;
+    cleanup->every_drop_is_a_message = settings->policy == FTLI_CLEANUP_POLICY_MESSAGE;
+}
+
+/* ---- the sender's side ----------------------------------------------------------------------------------------------- */
+
+static unsigned lane_of(const struct ftli_cleanup *cleanup, uint64_t bytes, double pressure)
+{
+    if (pressure >= cleanup->settings->emergency_above)
+        return FTLI_LANE_EMERGENCY;
+    return bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
+}
+
+void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    double pressure = ftli_allocation_pressure(cleanup->device);
+    unsigned lane = lane_of(cleanup, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)), pressure);
+    ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
+    ftli_header_address(header, FTLI_PURPOSE_DROP, lane, ftli_header_parity(header));
+    ftli_actor_post(cleanup->actor, lane, &header->u.link);
+    if (pressure >= cleanup->settings->at_once_above)
+        ftli_actor_wake(cleanup->actor);
+}
+
+uint64_t ftli_cleanup_sent_ns(const ftli_link *item)
+{
+    const struct ftli_header *header = ftli_header_of_link((ftli_link *)(uintptr_t)item);
+    return ftli_u64_load_relaxed(&header->dimensions_low);
+}
+
+uint64_t ftli_cleanup_backlog(const struct ftli_cleanup *cleanup)
+{
+    ftli_actor_figures figures;
+    ftli_actor_read(cleanup->actor, &figures);
+    uint64_t depth = 0;
+    for (unsigned lane = 0; lane < FTLI_LANES; lane++)
+        depth += figures.lanes[lane].depth;
+    return depth;
+}
+
+void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
+{
+    ftli_actor_wake(cleanup->actor);
+    for (uint32_t i = 0; i < cleanup->worker_count; i++)
+        ftli_actor_wake(cleanup->workers[i].actor);
+}
+
+/* ---- the actor ------------------------------------------------------------------------------------------------------- */
+
+static struct ftli_extension *extension_of(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
+{
+    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
+    return cold == 0 ? NULL : ftli_extension(cleanup->table, cold);
+}
+
+static uint32_t flags_of(const struct ftli_header *header)
+{
+    return ftli_record_flags(ftli_u64_load_relaxed(&header->record));
+}
+
+static void set_flags(struct ftli_header *header, uint32_t flags)
+{
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | flags);
+}
+
+/* Kept, with its memory, because it may not be freed: its finalizer never worked, or its state is not what it must be. */
+static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+    uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
+    uint32_t parity = ftli_header_parity(header);
+    ftli_word_quarantine(&header->word);
+    header->u.link.next = cleanup->quarantine;
+    cleanup->quarantine = &header->u.link;
+    ftli_u64_add_owner(&cleanup->counters.quarantined_bytes, bytes);
+    ftli_u64_add_owner(&cleanup->counters.quarantined_block_bytes, block_bytes);
+    ftli_u64_add_owner(&cleanup->counters.quarantined_by_parity[parity], 1);
+    ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
+}
+
+/* What a completion must look like: nobody refers to it, nobody has it pinned, and it is ours. */
+static bool is_valid(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
+{
+    if (cleanup->settings->validate == FTLI_CLEANUP_VALIDATE_NONE)
+        return true;
+    uint64_t word = ftli_u64_load_acquire(&header->word);
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    return ftli_word_state(word) == FTLI_RECLAIMING && ftli_word_references(word) == 0 && ftli_word_pins(word) == 0 &&
+           ftli_record_id(record) == ftli_table_slot(cleanup->table, header);
+}
+
+/* Links and root are given up, then the shard completes it. A long list of children comes round again. */
+static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    uint32_t flags = flags_of(header);
+    uint32_t parity = ftli_header_parity(header);
+    struct ftli_extension *extension = extension_of(cleanup, header);
+    if ((flags & FTLI_HEADER_LINKS) != 0) {
+        for (unsigned n = 0; n < CASCADE_MOST; n++) {
+            uint64_t child = ftli_extension_take_child(cleanup->table, extension);
+            if (child == 0) {
+                flags &= ~(uint32_t)FTLI_HEADER_LINKS;
+                break;
+            }
+            cleanup->drop_reference(cleanup->user, child, parity);
+        }
+        set_flags(header, flags);
+        if ((flags & FTLI_HEADER_LINKS) != 0) {
+            ftli_actor_post(cleanup->actor, FTLI_LANE_HIGH, &header->u.link);
+            return;
+        }
+    }
+    if ((flags & FTLI_HEADER_VIEW) != 0)
+        cleanup->drop_reference(cleanup->user, ftli_u64_load_relaxed(&extension->root), parity);
+    if (!is_valid(cleanup, header)) {
+        ftli_u64_add_owner(&cleanup->invalid, 1);
+        quarantine(cleanup, header);
+        return;
+    }
+    ftli_header_address(header, FTLI_PURPOSE_RECLAIM, ftli_header_lane(header), parity);
+    ftli_allocation_post(cleanup->device, header);
+}
+
+static void send_finalize(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    struct ftli_finalizer_worker *worker = &cleanup->workers[cleanup->next_worker++ % cleanup->worker_count];
+    ftli_actor_post(worker->actor, FTLI_LANE_HIGH, &header->u.link);
+}
+
+static uint64_t retry_delay_ns(const struct ftli_cleanup *cleanup, uint32_t attempts)
+{
+    double delay = (double)cleanup->settings->retry_first_ns;
+    double most = (double)cleanup->settings->retry_most_ns;
+    for (uint32_t i = 1; i < attempts && delay < most; i++)
+        delay *= cleanup->settings->retry_factor;
+    return (uint64_t)(delay < most ? delay : most);
+}
+
+/* A finalizer that failed: again after a growing wait, until the deadline; the first failure after it was the last try. */
+static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struct ftli_header *header)
+{
+    struct ftli_extension *extension = extension_of(cleanup, header);
+    uint64_t now_ns = ftli_now_ns(context);
+    uint64_t posted_ns = ftli_u64_load_relaxed(&header->dimensions_low);
+    uint32_t attempts = ftli_u32_load_relaxed(&extension->attempts) + 1;
+    ftli_u32_store_release(&extension->attempts, attempts);
+    ftli_u64_add_owner(&cleanup->retried, 1);
+    uint64_t deadline_ns = posted_ns + (uint64_t)cleanup->settings->deadline_ns;
+    if (now_ns >= deadline_ns) {
+        quarantine(cleanup, header);
+        return;
+    }
+    uint64_t delay_ns = retry_delay_ns(cleanup, attempts);
+    if (now_ns + delay_ns > deadline_ns)
+        delay_ns = deadline_ns - now_ns; /* the emergency try, at the deadline */
+    ftli_u32_store_release(&extension->due_ms, (uint32_t)((now_ns + delay_ns) / MS));
+    header->u.link.next = cleanup->waiting;
+    cleanup->waiting = &header->u.link;
+    ftli_u64_add_owner(&cleanup->waiting_count, 1);
+    ftli_actor_run_within(cleanup->actor, delay_ns);
+}
+
+/* Waits that are over. */
+static int on_tick(void *state, ftli_context *context)
+{
+    struct ftli_cleanup *cleanup = state;
+    uint32_t now_ms = (uint32_t)(ftli_now_ns(context) / MS);
+    uint64_t next_ms = UINT64_MAX;
+    ftli_link *link = cleanup->waiting;
+    cleanup->waiting = NULL;
+    while (link != NULL) {
+        struct ftli_header *header = ftli_header_of_link(link);
+        ftli_link *after = link->next;
+        uint32_t due_ms = ftli_u32_load_relaxed(&extension_of(cleanup, header)->due_ms);
+        if (due_ms <= now_ms) {
+            ftli_u64_add_owner(&cleanup->waiting_count, UINT64_MAX);
+            send_finalize(cleanup, header);
+        } else {
+            link->next = cleanup->waiting;
+            cleanup->waiting = link;
+            if (due_ms < next_ms)
+                next_ms = due_ms;
+        }
+        link = after;
+    }
+    if (cleanup->waiting != NULL)
+        ftli_actor_run_within(cleanup->actor, (next_ms - now_ms) * MS);
+    return FTL_OK;
+}
+
+static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
+{
+    struct ftli_cleanup *cleanup = state;
+    struct ftli_header *header = ftli_header_of_link(item);
+    (void)lane;
+    ftli_u64_add_owner(&cleanup->received, 1);
+    switch (ftli_header_purpose(header)) {
+    case FTLI_PURPOSE_DROP:
+        ftli_word_reclaiming(&header->word);
+        if ((flags_of(header) & (FTLI_HEADER_FINALIZER | FTLI_HEADER_FINALIZED)) == FTLI_HEADER_FINALIZER)
+            send_finalize(cleanup, header);
+        else
+            finish(cleanup, header);
+        break;
+    case FTLI_PURPOSE_FINALIZED:
+        set_flags(header, flags_of(header) | FTLI_HEADER_FINALIZED);
+        ftli_header_address(header, FTLI_PURPOSE_DROP, ftli_header_lane(header), ftli_header_parity(header));
+        finish(cleanup, header);
+        break;
+    case FTLI_PURPOSE_FAILED:
+        on_failed(cleanup, context, header);
+        break;
+    default:
+        ftli_u64_add_owner(&cleanup->invalid, 1);
+        quarantine(cleanup, header);
+        break;
+    }
+    return FTL_OK;
+}
+
+static int on_message(void *state, ftli_context *context, ftli_message *message)
+{
+    (void)state;
+    (void)context;
+    (void)message;
+    return FTL_OK;
+}
+
+/* Who waits for completions looks again: the shards now hold what this run sent them. */
+static void after_batch(void *state, ftli_context *context)
+{
+    struct ftli_cleanup *cleanup = state;
+    (void)context;
+    (void)ftli_allocation_collect(cleanup->device);
+    ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
+}
+
+/* A restart finds its work in the headers: those that wait are sent on as if their waits were over. */
+static int start(void *state, ftli_context *context)
+{
+    struct ftli_cleanup *cleanup = state;
+    (void)context;
+    if (cleanup->waiting != NULL)
+        ftli_actor_run_within(cleanup->actor, 0);
+    return FTL_OK;
+}
+
+const ftli_actor_operations ftli_cleanup_operations = {
+    .type = "cleanup",
+    .start = start,
+    .on_message = on_message,
+    .on_item = on_item,
+    .on_tick = on_tick,
+    .after_batch = after_batch,
+    .restartable = true,
+};
+
+/* ---- a finalizer's worker ---------------------------------------------------------------------------------------------- */
+
+static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
+{
+    struct ftli_finalizer_worker *worker = state;
+    struct ftli_cleanup *cleanup = worker->cleanup;
+    struct ftli_header *header = ftli_header_of_link(item);
+    struct ftli_extension *extension = extension_of(cleanup, header);
+    ftl_finalizer finalizer = (ftl_finalizer)(uintptr_t)ftli_pointer_load_acquire(&extension->finalizer);
+    ftl_tensor tensor = {ftli_table_handle(cleanup->table, header)};
+    (void)context;
+    (void)lane;
+    int status = finalizer(tensor, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data),
+                           ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
+                           ftli_pointer_load_acquire(&extension->finalizer_user));
+    ftli_u64_add_owner(&worker->calls, 1);
+    if (status != 0)
+        ftli_u64_add_owner(&worker->failures, 1);
+    ftli_header_address(header, status == 0 ? FTLI_PURPOSE_FINALIZED : FTLI_PURPOSE_FAILED, ftli_header_lane(header),
+                        ftli_header_parity(header));
+    ftli_actor_post(cleanup->actor, FTLI_LANE_HIGH, item);
+    return FTL_OK;
+}
+
+const ftli_actor_operations ftli_finalizer_operations = {
+    .type = "finalizer",
+    .on_message = on_message,
+    .on_item = finalizer_on_item,
+    .restartable = true,
+};

@@ -1,0 +1,361 @@
+#include "actors/port/port.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "actors/port/runtime.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/os.h"
+
+#define IDLE_NS      (UINT64_C(50) * 1000 * 1000)
+#define CLAIMS_MOST  64
+
+_Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));
+
+/* Process-wide, made by the first open and never unmapped. */
+static struct ftli_port *ports;
+static ftli_atomic_u32 port_count; /* ports ever used; grows only */
+static ftli_atomic_u32 *process_mark;
+static bool asymmetric; /* membarrier works here */
+
+static void on_fork_child(void)
+{
+    memset(&ftli_thread, 0, sizeof ftli_thread);
+}
+
+static void prepare_once(void)
+{
+    size_t bytes = ((size_t)FTLI_PORTS_MOST * sizeof(struct ftli_port) + 4095) / 4096 * 4096;
+    struct ftli_port *memory = ftli_os_reserve(bytes, 4096);
+    ftli_atomic_u32 *mark = ftli_os_reserve(4096, 4096);
+    if (memory == NULL || mark == NULL)
+        return;
+    (void)ftli_os_advise_wipe_on_fork(memory, bytes);
+    (void)ftli_os_advise_wipe_on_fork(mark, 4096);
+    (void)pthread_atfork(NULL, NULL, on_fork_child);
+    ftli_u32_store_relaxed(mark, 1);
+    asymmetric = ftli_os_membarrier_supported();
+    process_mark = mark;
+    ports = memory;
+}
+
+int ftli_port_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, prepare_once);
+    if (ports == NULL)
+        return FTL_ENOMEM;
+    if (ftli_port_is_forked()) /* a child that opens a runtime of its own: its ports are zeros, which is FREE */
+        ftli_u32_store_release(process_mark, 1);
+    return FTL_OK;
+}
+
+bool ftli_port_is_forked(void)
+{
+    return process_mark != NULL && ftli_u32_load_relaxed(process_mark) == 0;
+}
+
+uint32_t ftli_port_count(void)
+{
+    return ftli_u32_load_acquire(&port_count);
+}
+
+struct ftli_port *ftli_port_at(uint32_t index, uint32_t runtime)
+{
+    return ftli_u32_load_acquire(&ports[index].runtime) == runtime ? &ports[index] : NULL;
+}
+
+size_t ftli_port_metadata_bytes(uint32_t runtime)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < ftli_port_count(); i++)
+        if (ftli_port_at(i, runtime) != NULL)
+            bytes += sizeof(struct ftli_port);
+    return bytes;
+}
+
+/* ---- taking one ---------------------------------------------------------------------------------------------------- */
+
+static bool take_in_state(struct ftli_port *port, enum ftli_port_state from)
+{
+    uint32_t expected = (uint32_t)from;
+    return ftli_u32_load_relaxed(&port->state) == (uint32_t)from &&
+           ftli_u32_cas_acq_rel(&port->state, &expected, FTLI_PORT_TAKING);
+}
+
+/* The mutex is locked by the thread until it dies; robust, so that its death is told to the next who tries. */
+static bool hold_life(struct ftli_port *port)
+{
+    if (!port->life_ready) {
+        pthread_mutexattr_t attributes;
+        if (pthread_mutexattr_init(&attributes) != 0)
+            return false;
+        (void)pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+        bool made = pthread_mutex_init(&port->life, &attributes) == 0;
+        (void)pthread_mutexattr_destroy(&attributes);
+        if (!made)
+            return false;
+        port->life_ready = true;
+    }
+    int status = pthread_mutex_trylock(&port->life);
+    if (status == EOWNERDEAD)
+        status = pthread_mutex_consistent(&port->life);
+    return status == 0;
+}
+
+/* True: the thread that held it is dead, and the mutex is free again. */
+static bool is_dead(struct ftli_port *port)
+{
+    int status = pthread_mutex_trylock(&port->life);
+    if (status == EBUSY)
+        return false;
+    if (status == EOWNERDEAD)
+        (void)pthread_mutex_consistent(&port->life);
+    (void)pthread_mutex_unlock(&port->life);
+    return true;
+}
+
+static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
+{
+    port->owner = runtime;
+    port->strict = !asymmetric;
+    port->born_word = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_FIXED | FTLI_WORD_SLOW : FTLI_WORD_FIXED;
+    port->born_flags = runtime->cleanup.every_drop_is_a_message ? FTLI_HEADER_MESSAGE : 0;
+    port->home = 0;
+    port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    for (uint32_t i = 0; i < FTLI_TRACKING_TIERS; i++)
+        port->countdown[i] = runtime->sampling.period[i];
+    ftli_rack_init(&port->rack, runtime->device);
+    ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
+    ftli_u32_store_release(&port->runtime, runtime->number);
+    ftli_u32_store_release(&port->gate, FTLI_GATE_OPEN);
+}
+
+static struct ftli_port *take_vacant(struct ftl_runtime *runtime)
+{
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = &ports[i];
+        if (ftli_u32_load_relaxed(&port->runtime) == runtime->number && take_in_state(port, FTLI_PORT_VACANT)) {
+            if (ftli_u32_load_relaxed(&port->runtime) == runtime->number && hold_life(port)) {
+                ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
+                return port;
+            }
+            ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
+        }
+    }
+    return NULL;
+}
+
+static struct ftli_port *take_free(struct ftl_runtime *runtime)
+{
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = &ports[i];
+        if (take_in_state(port, FTLI_PORT_FREE)) {
+            if (hold_life(port))
+                return bind(port, runtime), port;
+            ftli_u32_store_release(&port->state, FTLI_PORT_FREE);
+        }
+        if (take_in_state(port, FTLI_PORT_ORPHAN)) {
+            if (is_dead(port) && hold_life(port))
+                return bind(port, runtime), port;
+            ftli_u32_store_release(&port->state, FTLI_PORT_ORPHAN);
+        }
+    }
+    while (count < FTLI_PORTS_MOST) {
+        if (!ftli_u32_cas_acq_rel(&port_count, &count, count + 1))
+            continue;
+        struct ftli_port *port = &ports[count];
+        port->index = count;
+        if (take_in_state(port, FTLI_PORT_FREE) && hold_life(port))
+            return bind(port, runtime), port;
+        return NULL;
+    }
+    return NULL;
+}
+
+static void remember(struct ftli_thread *thread, struct ftli_port *port, uint32_t runtime)
+{
+    unsigned last = 3;
+    for (unsigned i = 0; i < 3; i++)
+        if (thread->ports[i] == port || thread->ports[i] == NULL) {
+            last = i;
+            break;
+        }
+    for (unsigned i = last; i > 0; i--)
+        thread->ports[i] = thread->ports[i - 1];
+    thread->ports[0] = port;
+    thread->port = port;
+    thread->runtime = runtime;
+}
+
+/* A port of this thread whose runtime is gone serves the new one: the thread holds it already. */
+static struct ftli_port *take_own(struct ftli_thread *thread, struct ftl_runtime *runtime)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        struct ftli_port *port = thread->ports[i];
+        if (port != NULL && take_in_state(port, FTLI_PORT_ORPHAN))
+            return bind(port, runtime), port;
+    }
+    return NULL;
+}
+
+struct ftli_port *ftli_port_acquire(struct ftl_runtime *runtime)
+{
+    struct ftli_thread *thread = &ftli_thread;
+    for (unsigned i = 0; i < 4; i++) {
+        struct ftli_port *port = thread->ports[i];
+        if (port != NULL && ftli_u32_load_acquire(&port->runtime) == runtime->number &&
+            ftli_u32_load_acquire(&port->state) == FTLI_PORT_USED) {
+            remember(thread, port, runtime->number);
+            return port;
+        }
+    }
+    if (!ftli_runtime_is_open(runtime))
+        return NULL;
+    struct ftli_port *port = take_own(thread, runtime);
+    if (port == NULL && thread->ports[3] != NULL)
+        return NULL; /* more runtimes at once than entries: such a thread bypasses in the later ones */
+    if (port == NULL)
+        port = take_vacant(runtime);
+    if (port == NULL)
+        port = take_free(runtime);
+    if (port == NULL)
+        return NULL;
+    ftli_u32_store_release(&port->state, FTLI_PORT_USED);
+    remember(thread, port, runtime->number);
+    return port;
+}
+
+/* ---- claiming ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t activity_of(const struct ftli_port *port)
+{
+    uint64_t sum = ftli_u64_load_relaxed(&port->counters.created_bytes) +
+                   ftli_u64_load_relaxed(&port->counters.immediate_bytes);
+    for (unsigned c = 0; c < 3; c++)
+        sum += ftli_u64_load_relaxed(&port->counters.created[c]) + ftli_u64_load_relaxed(&port->counters.immediate[c]);
+    return sum;
+}
+
+/* Shuts the gates of up to CLAIMS_MOST ports; ONE membarrier; opens what their owners are not inside of. */
+static void claim(struct ftli_port *const *claimed, uint32_t n, struct ftli_device *device)
+{
+    if (n == 0)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        ftli_u32_store_seq_cst(&claimed[i]->gate, FTLI_GATE_CLAIMED); /* pairs: port-claim */
+    if (asymmetric)
+        (void)ftli_os_membarrier();
+    for (uint32_t i = 0; i < n; i++) {
+        struct ftli_port *port = claimed[i];
+        if (ftli_u32_load_seq_cst(&port->busy) == 0)
+            (void)ftli_rack_flush(&port->rack, device);
+        ftli_u32_store_release(&port->gate, FTLI_GATE_OPEN);
+    }
+}
+
+/* A dead thread's port waits for the next thread. Its busy word may have been left set, by a thread that was ended inside a
+ * call; nobody is inside any more. */
+static void vacate(struct ftli_port *port, struct ftli_device *device)
+{
+    if (!take_in_state(port, FTLI_PORT_USED))
+        return;
+    if (!is_dead(port)) {
+        ftli_u32_store_release(&port->state, FTLI_PORT_USED);
+        return;
+    }
+    ftli_u32_store_relaxed(&port->busy, 0);
+    (void)ftli_rack_flush(&port->rack, device);
+    ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
+}
+
+uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
+{
+    struct ftl_runtime *runtime = user;
+    struct ftli_port *idle[CLAIMS_MOST];
+    uint32_t n = 0;
+    uint64_t working = 0;
+    uint32_t count = ftli_port_count();
+    ftli_u32_store_relaxed(&runtime->stamp_ms, (uint32_t)(now_ns / 1000000));
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port == NULL || ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED)
+            continue;
+        uint64_t activity = activity_of(port);
+        if (activity != port->seen_activity) {
+            port->seen_activity = activity;
+            port->seen_ns = now_ns;
+            working++;
+            continue;
+        }
+        if (now_ns - port->seen_ns < IDLE_NS) {
+            working++;
+            continue;
+        }
+        vacate(port, runtime->device);
+        if (ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED || ftli_rack_is_empty(&port->rack))
+            continue;
+        if (n < CLAIMS_MOST)
+            idle[n++] = port;
+        else
+            working++;
+    }
+    claim(idle, n, runtime->device);
+    for (uint32_t i = 0; i < n; i++)
+        working += !ftli_rack_is_empty(&idle[i]->rack);
+    return working;
+}
+
+/* ---- close --------------------------------------------------------------------------------------------------------- */
+
+bool ftli_port_close_all(struct ftl_runtime *runtime, uint64_t wait_ns)
+{
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port != NULL)
+            ftli_u32_store_seq_cst(&port->gate, FTLI_GATE_CLOSED); /* pairs: port-claim */
+    }
+    if (asymmetric)
+        (void)ftli_os_membarrier();
+    uint64_t deadline_ns = ftli_deadline_ns(ftli_clock_now_ns(), wait_ns);
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        while (port != NULL && ftli_u32_load_seq_cst(&port->busy) != 0) {
+            if (is_dead(port)) {
+                ftli_u32_store_relaxed(&port->busy, 0);
+                break;
+            }
+            if (ftli_clock_now_ns() > deadline_ns)
+                return false;
+            /* Leaving is a plain store that wakes nobody; the wait is for one call to end, on the word itself. */
+            (void)ftli_os_wait(&port->busy, 1, ftli_deadline_ns(ftli_clock_now_ns(), 100000));
+        }
+    }
+    while (ftli_u64_load_seq_cst(&runtime->bypassing) != 0) {
+        if (ftli_clock_now_ns() > deadline_ns)
+            return false;
+        ftli_cpu_relax();
+    }
+    return true;
+}
+
+void ftli_port_release_all(struct ftl_runtime *runtime)
+{
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port == NULL)
+            continue;
+        bool held = ftli_u32_load_acquire(&port->state) == FTLI_PORT_USED && !is_dead(port);
+        memset(&port->counters, 0, sizeof port->counters);
+        memset(&port->ring, 0, sizeof port->ring);
+        port->owner = NULL;
+        ftli_u32_store_release(&port->runtime, 0);
+        ftli_u32_store_release(&port->state, held ? FTLI_PORT_ORPHAN : FTLI_PORT_FREE);
+    }
+    if (ftli_thread.runtime == runtime->number)
+        ftli_thread.runtime = 0;
+}
