@@ -1,5 +1,6 @@
 #include "actors/telemetry/settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MILLISECOND 1e6
@@ -7,24 +8,28 @@
 
 enum { SOCKET_PATH_MOST = 107 }; /* sun_path, without its zero */
 
-/* "none" never comes here: compose stores it as the empty text. */
-static const char *accept_endpoint(const char *text)
+static bool accept_endpoint(const char *text, char *wrong, size_t wrong_bytes)
 {
     if (strncmp(text, "tcp://", 6) == 0) {
-        return "tcp:// is not in this version; use ipc://";
+        (void)snprintf(wrong, wrong_bytes, "tcp:// is not in this version; use ipc://");
+        return false;
     }
     if (strncmp(text, "ipc://", 6) != 0 || text[6] == '\0') {
-        return "is no endpoint; expected none, or one such as ipc:///run/user/1000/fettle.sock";
+        (void)snprintf(wrong, wrong_bytes,
+                       "\"%.40s\" is no endpoint; expected none, or one such as ipc:///run/fettle.sock", text);
+        return false;
     }
     if (strlen(text + 6) > SOCKET_PATH_MOST) {
-        return "is too long; the path of a socket has at most 107 characters";
+        (void)snprintf(wrong, wrong_bytes, "is too long; the path of a socket has at most %d characters",
+                       SOCKET_PATH_MOST);
+        return false;
     }
-    return NULL;
+    return true;
 }
 
 static const struct ftli_key telemetry_keys[] = {
     FTLI_TIME("every", struct ftli_telemetry_settings, every_ns, 10 * MILLISECOND, HOUR),
-    FTLI_TEXT("publish", struct ftli_telemetry_settings, publish, accept_endpoint),
+    FTLI_TEXT_OR_NONE("publish", struct ftli_telemetry_settings, publish, accept_endpoint),
     FTLI_KEYS_END,
 };
 

@@ -13,9 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    FTLI_NAME_BYTES = 16
-}; /* of a runtime, group, device or actor: 15 characters of a-z 0-9 - _ and a zero */
+enum { FTLI_NAME_BYTES = 16 }; /* of a runtime, group, device or actor: 15 characters of a-z 0-9 - _ and a zero */
 enum { FTLI_CPUS_MOST = 1024 };
 enum { FTLI_TIME_NONE = -1 }; /* a time that may be none: not at all */
 
@@ -51,26 +49,26 @@ enum ftli_key_kind {
     FTLI_KEY_INTEGER,       /* -5             int32_t */
     FTLI_KEY_NUMBER,        /* 1.5            double */
     FTLI_KEY_CHOICE,        /* standard       uint32_t, the index in `words` */
-    FTLI_KEY_TEXT,          /* anything       char[most + 1], told by `accept` if it fits */
+    FTLI_KEY_TEXT,          /* a-word         char[most + 1], if `accept` takes it */
+    FTLI_KEY_TEXT_OR_NONE,  /* ipc://x, none  the same; none: the empty text */
     FTLI_KEY_GROUP,         /* background     struct ftli_group_reference */
     FTLI_KEY_CPUS,          /* any, 0-3,8     struct ftli_cpus */
     FTLI_KEY_MAP,           /* {..}           `children`; their offsets count from the same struct */
     FTLI_KEY_LIST,          /* [{..}, ..]     `children` of an element; a list replaces the list before it */
+    FTLI_KEY_NAMED,         /* {NAME: {..}}   compose's own: entries by name, each of which begins with its name */
 };
 
 struct ftli_key {
     const char *name;
     enum ftli_key_kind kind;
-    size_t offset; /* of the field in the settings; of a list: of its first element */
-    double least,
-        most; /* bytes, ns, share, count or characters; least = most = 0: no bound beyond the kind's own */
+    size_t offset;      /* of the field in the settings; of a list: of its first element */
+    double least, most; /* bytes, ns, share, count or characters; least = most = 0: no bound beyond the kind's own */
     const char *const *words; /* choice: ends with NULL */
     const char *example;      /* for messages; NULL: the kind's own */
     const struct ftli_key *children;
-    size_t stride,
-        count_offset; /* list: bytes of an element, and where its uint32_t length is; 1 to `most` elements */
-    /* text: NULL if it is taken, else what is wrong and what was expected, without the value itself. */
-    const char *(*accept)(const char *text);
+    size_t stride, count_offset; /* list: bytes of an element, and where its uint32_t length is; 1 to `most` elements */
+    /* text: false and what is wrong and what was expected. */
+    bool (*accept)(const char *text, char *wrong, size_t wrong_bytes);
 };
 
 /* What an actor's own check found between its keys. */
@@ -81,7 +79,8 @@ struct ftli_complaint {
 
 struct ftli_actor_schema {
     const char *type;
-    const struct ftli_key *keys;
+    const struct ftli_key
+        *keys; /* NULL: a type that this build leaves out; the default's entry for it is passed over */
     size_t settings_bytes;
     bool mandatory; /* cannot be left out of a topology */
     uint32_t order; /* of starting; unique */
@@ -92,88 +91,90 @@ struct ftli_actor_schema {
 /* The offset of a field, if it has the type that its key's kind stores. */
 #define FTLI_KEY_OFFSET_(type, field, value) _Generic(((type *)0)->field, value : offsetof(type, field))
 
-#define FTLI_SIZE(key, type, field, from, to)                                                                \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_SIZE, .offset = FTLI_KEY_OFFSET_(type, field, uint64_t),             \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_SIZE(key, type, field, from, to)                                                                     \
+    {                                                                                                             \
+        .name = (key), .kind = FTLI_KEY_SIZE, .offset = FTLI_KEY_OFFSET_(type, field, uint64_t), .least = (from), \
+        .most = (to)                                                                                              \
     }
-#define FTLI_SIZE_OR_AUTO(key, type, field, from, to)                                                        \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_SIZE_OR_AUTO, .offset = FTLI_KEY_OFFSET_(type, field, uint64_t),     \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_SIZE_OR_AUTO(key, type, field, from, to)                                                    \
+    {                                                                                                    \
+        .name = (key), .kind = FTLI_KEY_SIZE_OR_AUTO, .offset = FTLI_KEY_OFFSET_(type, field, uint64_t), \
+        .least = (from), .most = (to)                                                                    \
     }
-#define FTLI_SIZE_OR_SHARE(key, type, field)                                                                 \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_SIZE_OR_SHARE,                                                       \
-        .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_size_or_share)                                   \
+#define FTLI_SIZE_OR_SHARE(key, type, field)                               \
+    {                                                                      \
+        .name = (key), .kind = FTLI_KEY_SIZE_OR_SHARE,                     \
+        .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_size_or_share) \
     }
-#define FTLI_TIME(key, type, field, from, to)                                                                \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_TIME, .offset = FTLI_KEY_OFFSET_(type, field, int64_t),              \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_TIME(key, type, field, from, to)                                                                    \
+    {                                                                                                            \
+        .name = (key), .kind = FTLI_KEY_TIME, .offset = FTLI_KEY_OFFSET_(type, field, int64_t), .least = (from), \
+        .most = (to)                                                                                             \
     }
-#define FTLI_TIME_OR_NONE(key, type, field, from, to)                                                        \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_TIME_OR_NONE, .offset = FTLI_KEY_OFFSET_(type, field, int64_t),      \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_TIME_OR_NONE(key, type, field, from, to)                                                   \
+    {                                                                                                   \
+        .name = (key), .kind = FTLI_KEY_TIME_OR_NONE, .offset = FTLI_KEY_OFFSET_(type, field, int64_t), \
+        .least = (from), .most = (to)                                                                   \
     }
-#define FTLI_SHARE(key, type, field)                                                                         \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_SHARE, .offset = FTLI_KEY_OFFSET_(type, field, double), .least = 0,  \
-        .most = 1                                                                                            \
+#define FTLI_SHARE(key, type, field)                                                                                  \
+    {                                                                                                                 \
+        .name = (key), .kind = FTLI_KEY_SHARE, .offset = FTLI_KEY_OFFSET_(type, field, double), .least = 0, .most = 1 \
     }
-#define FTLI_COUNT(key, type, field, from, to)                                                               \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_COUNT, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t),            \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_COUNT(key, type, field, from, to)                                                                     \
+    {                                                                                                              \
+        .name = (key), .kind = FTLI_KEY_COUNT, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t), .least = (from), \
+        .most = (to)                                                                                               \
     }
-#define FTLI_COUNT_OR_AUTO(key, type, field, from, to)                                                       \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_COUNT_OR_AUTO, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t),    \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_COUNT_OR_AUTO(key, type, field, from, to)                                                    \
+    {                                                                                                     \
+        .name = (key), .kind = FTLI_KEY_COUNT_OR_AUTO, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t), \
+        .least = (from), .most = (to)                                                                     \
     }
-#define FTLI_INTEGER(key, type, field, from, to)                                                             \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_INTEGER, .offset = FTLI_KEY_OFFSET_(type, field, int32_t),           \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_INTEGER(key, type, field, from, to)                                                                    \
+    {                                                                                                               \
+        .name = (key), .kind = FTLI_KEY_INTEGER, .offset = FTLI_KEY_OFFSET_(type, field, int32_t), .least = (from), \
+        .most = (to)                                                                                                \
     }
-#define FTLI_NUMBER(key, type, field, from, to)                                                              \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_NUMBER, .offset = FTLI_KEY_OFFSET_(type, field, double),             \
-        .least = (from), .most = (to)                                                                        \
+#define FTLI_NUMBER(key, type, field, from, to)                                                                   \
+    {                                                                                                             \
+        .name = (key), .kind = FTLI_KEY_NUMBER, .offset = FTLI_KEY_OFFSET_(type, field, double), .least = (from), \
+        .most = (to)                                                                                              \
     }
-#define FTLI_CHOICE(key, type, field, list)                                                                  \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_CHOICE, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t),           \
-        .words = (list)                                                                                      \
+#define FTLI_CHOICE(key, type, field, list)                                                                        \
+    {                                                                                                              \
+        .name = (key), .kind = FTLI_KEY_CHOICE, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t), .words = (list) \
     }
-#define FTLI_TEXT(key, type, field, taken)                                                                   \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_TEXT, .offset = offsetof(type, field),                               \
-        .most = sizeof(((type *)0)->field) - 1, .accept = (taken)                                            \
+#define FTLI_TEXT(key, type, field, taken)                                                                             \
+    {                                                                                                                  \
+        .name = (key), .kind = FTLI_KEY_TEXT, .offset = offsetof(type, field), .most = sizeof(((type *)0)->field) - 1, \
+        .accept = (taken)                                                                                              \
     }
-#define FTLI_GROUP(key, type, field)                                                                         \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_GROUP,                                                               \
-        .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_group_reference)                                 \
+#define FTLI_TEXT_OR_NONE(key, type, field, taken)                                     \
+    {                                                                                  \
+        .name = (key), .kind = FTLI_KEY_TEXT_OR_NONE, .offset = offsetof(type, field), \
+        .most = sizeof(((type *)0)->field) - 1, .accept = (taken)                      \
     }
-#define FTLI_CPUS(key, type, field)                                                                          \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_CPUS, .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_cpus)      \
+#define FTLI_GROUP(key, type, field)                                                                                \
+    {                                                                                                               \
+        .name = (key), .kind = FTLI_KEY_GROUP, .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_group_reference) \
     }
-#define FTLI_MAP(key, table)                                                                                 \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_MAP, .children = (table)                                             \
+#define FTLI_CPUS(key, type, field)                                                                     \
+    {                                                                                                   \
+        .name = (key), .kind = FTLI_KEY_CPUS, .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_cpus) \
     }
-#define FTLI_LIST(key, type, field, length, table)                                                           \
-    {                                                                                                        \
-        .name = (key), .kind = FTLI_KEY_LIST, .offset = offsetof(type, field),                               \
-        .most = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .children = (table),             \
-        .stride = sizeof(((type *)0)->field[0]), .count_offset = FTLI_KEY_OFFSET_(type, length, uint32_t)    \
+#define FTLI_MAP(key, table)                                     \
+    {                                                            \
+        .name = (key), .kind = FTLI_KEY_MAP, .children = (table) \
     }
-#define FTLI_KEYS_END                                                                                        \
-    {                                                                                                        \
-        .name = NULL                                                                                         \
+#define FTLI_LIST(key, type, field, length, table)                                                        \
+    {                                                                                                     \
+        .name = (key), .kind = FTLI_KEY_LIST, .offset = offsetof(type, field),                            \
+        .most = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .children = (table),          \
+        .stride = sizeof(((type *)0)->field[0]), .count_offset = FTLI_KEY_OFFSET_(type, length, uint32_t) \
+    }
+#define FTLI_KEYS_END \
+    {                 \
+        .name = NULL  \
     }
 
 #endif

@@ -71,11 +71,12 @@ struct ftli_topology_supervision {
 /* One key whose value is not the built-in one. */
 struct ftli_difference {
     char key[96];
-    char value[96], standard[96]; /* as a topology file writes them; "none": not there */
-    uint32_t line;                /* in the user's text; 0: in the overrides */
+    char value[160], standard[160]; /* as a topology file writes them; "none": not there */
+    uint32_t line;                  /* in the user's text; 0: in the overrides */
 };
 
 struct ftli_topology {
+    uint32_t grammar; /* of the file: 1 */
     char name[FTLI_NAME_BYTES];
     char source[128]; /* as messages call the text: its path, "topology" or "default.yaml (built in)" */
     uint32_t tensors; /* most at once */
@@ -105,8 +106,7 @@ struct ftli_compose_input {
 
 /* FTL_OK and a topology, FTL_ENOMEM, or FTL_ECONFIG and one line in `error`: file:line:column: key: what is
  * wrong. */
-int ftli_compose(const struct ftli_compose_input *input, struct ftli_topology **out, char *error,
-                 size_t error_bytes);
+int ftli_compose(const struct ftli_compose_input *input, struct ftli_topology **out, char *error, size_t error_bytes);
 void ftli_compose_free(struct ftli_topology *topology);
 
 /* The actor of a type, or NULL if the topology leaves it out. */
