@@ -254,7 +254,11 @@ static void write_measure(const struct measure *m, uint64_t value, char *text, s
             best = u;
         }
     }
-    ftli_write_number((double)value / (double)best->factor, text, text_bytes);
+    if (value % best->factor == 0) {
+        (void)snprintf(text, text_bytes, "%llu", (unsigned long long)(value / best->factor));
+    } else {
+        ftli_write_number((double)value / (double)best->factor, text, text_bytes);
+    }
     ftli_append(text, text_bytes, "%s", best->name);
 }
 
