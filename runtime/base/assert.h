@@ -21,17 +21,17 @@ ftli_invariant_failed(const char *file, int line, const char *condition, const c
 }
 #endif
 
-#define FTLI_INVARIANT(condition, ...)                                                                       \
-    do {                                                                                                     \
-        if (FTLI_UNLIKELY(!(condition)))                                                                     \
-            ftli_invariant_failed(__FILE__, __LINE__, #condition, __VA_ARGS__);                              \
+#define FTLI_INVARIANT(condition, ...)                                          \
+    do {                                                                        \
+        if (FTLI_UNLIKELY(!(condition)))                                        \
+            ftli_invariant_failed(__FILE__, __LINE__, #condition, __VA_ARGS__); \
     } while (0)
 
 #if defined NDEBUG
-#define FTLI_ASSERT(condition, ...)                                                                          \
-    do {                                                                                                     \
-        if (0)                                                                                               \
-            FTLI_INVARIANT(condition, __VA_ARGS__);                                                          \
+#define FTLI_ASSERT(condition, ...)                 \
+    do {                                            \
+        if (0)                                      \
+            FTLI_INVARIANT(condition, __VA_ARGS__); \
     } while (0)
 #else
 #define FTLI_ASSERT(condition, ...) FTLI_INVARIANT(condition, __VA_ARGS__)

@@ -97,9 +97,17 @@ FTLI_DEFINE_ATOMIC(pointer, ftli_atomic_pointer, void *)
     {                                                                                                          \
         return __atomic_fetch_add(&a->word, v, __ATOMIC_SEQ_CST);                                              \
     }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_fetch_or_seq_cst(type *a, value v)                                         \
+    {                                                                                                          \
+        return __atomic_fetch_or(&a->word, v, __ATOMIC_SEQ_CST);                                               \
+    }                                                                                                          \
     FTLI_INLINE value ftli_##name##_fetch_or_acq_rel(type *a, value v)                                         \
     {                                                                                                          \
         return __atomic_fetch_or(&a->word, v, __ATOMIC_ACQ_REL);                                               \
+    }                                                                                                          \
+    FTLI_INLINE value ftli_##name##_fetch_and_seq_cst(type *a, value v)                                        \
+    {                                                                                                          \
+        return __atomic_fetch_and(&a->word, v, __ATOMIC_SEQ_CST);                                              \
     }                                                                                                          \
     FTLI_INLINE value ftli_##name##_fetch_and_acq_rel(type *a, value v)                                        \
     {                                                                                                          \

@@ -19,8 +19,7 @@ extern "C" {
 enum {
     FTLI_HISTOGRAM_SUB_BITS = 4, /* 2^4 buckets for each power of two */
     FTLI_HISTOGRAM_TOP_BITS = 44,
-    FTLI_HISTOGRAM_BUCKETS = (FTLI_HISTOGRAM_TOP_BITS - FTLI_HISTOGRAM_SUB_BITS + 1)
-                             << FTLI_HISTOGRAM_SUB_BITS,
+    FTLI_HISTOGRAM_BUCKETS = (FTLI_HISTOGRAM_TOP_BITS - FTLI_HISTOGRAM_SUB_BITS + 1) << FTLI_HISTOGRAM_SUB_BITS,
 };
 
 typedef struct {

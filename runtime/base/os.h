@@ -35,9 +35,8 @@ bool ftli_os_discard(void *at, size_t bytes);
 bool ftli_os_zero_and_keep(void *at, size_t bytes);
 
 bool ftli_os_advise_huge(void *at, size_t bytes);
-bool ftli_os_advise_no_fork(void *at, size_t bytes,
-                            bool no_fork);                /* a forked child does (not) have the range */
-bool ftli_os_advise_wipe_on_fork(void *at, size_t bytes); /* a forked child reads zeros there */
+bool ftli_os_advise_no_fork(void *at, size_t bytes, bool no_fork); /* a forked child does (not) have the range */
+bool ftli_os_advise_wipe_on_fork(void *at, size_t bytes);          /* a forked child reads zeros there */
 
 /* Bytes of the range that are in memory now. Walks the range: for tests and audits. */
 size_t ftli_os_resident_bytes(const void *at, size_t bytes);
@@ -64,8 +63,9 @@ unsigned ftli_os_processors(void); /* this process may run on; at least 1 */
 
 /* The least memory.max of the cgroup v2 path this process is in, else the physical memory. */
 uint64_t ftli_os_memory_limit_bytes(void);
-uint64_t ftli_os_memory_bytes(void);  /* physical */
-uint64_t ftli_os_thread_cpu_ns(void); /* processor time of the calling thread */
+uint64_t ftli_os_cgroup_limit_bytes(const char *root, const char *path); /* UINT64_MAX: none on the way up */
+uint64_t ftli_os_memory_bytes(void);                                     /* physical */
+uint64_t ftli_os_thread_cpu_ns(void);                                    /* processor time of the calling thread */
 
 /* Fills the buffer with random bytes of the system's, for seeds of what is not simulated. */
 void ftli_os_entropy(void *into, size_t bytes);
@@ -85,8 +85,7 @@ typedef struct {
 } ftli_os_thread;
 
 /* A thread with every signal blocked. FTL_ENOMEM when the system has no more. */
-int ftli_os_thread_start(ftli_os_thread *out, const ftli_os_thread_options *, void (*run)(void *),
-                         void *argument);
+int ftli_os_thread_start(ftli_os_thread *out, const ftli_os_thread_options *, void (*run)(void *), void *argument);
 void ftli_os_thread_join(ftli_os_thread);
 
 #if defined __cplusplus

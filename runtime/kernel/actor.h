@@ -24,11 +24,10 @@ typedef struct ftli_actor_operations {
     int (*start)(void *state, ftli_context *); /* also after a restart: must bring any state to a good one */
     int (*on_message)(void *state, ftli_context *, ftli_message *); /* FTL_OK: the message is the actor's */
     int (*on_item)(void *state, ftli_context *, unsigned lane, ftli_link *item);
-    int (*on_tick)(void *state, ftli_context *);      /* what ftli_actor_run_within asked for */
-    void (*after_batch)(void *state, ftli_context *); /* at the end of each run of up to 64 messages */
-    void (*stop)(void *state, ftli_context *);        /* before a restart, and at the kernel's stop */
-    int (*check)(const void *state, char *why,
-                 size_t n); /* invariants hold: FTL_OK; else why says which fails */
+    int (*on_tick)(void *state, ftli_context *);          /* what ftli_actor_run_within asked for */
+    void (*after_batch)(void *state, ftli_context *);     /* at the end of each run of up to 64 messages */
+    void (*stop)(void *state, ftli_context *);            /* before a restart, and at the kernel's stop */
+    int (*check)(const void *state, char *why, size_t n); /* invariants hold: FTL_OK; else why says which fails */
     bool restartable;
 } ftli_actor_operations;
 
@@ -101,11 +100,11 @@ void ftli_actor_read(const ftli_actor *, ftli_actor_figures *out);
 
 uint64_t ftli_now_ns(const ftli_context *); /* precise; virtual in simulation */
 uint64_t ftli_random(ftli_context *);       /* of the kernel's seed */
+/* A restart disarms all timers of the actor, between stop and start. */
 /* The timer's message comes to on_message after delay_ns, through no lane. Armed already: moved. Never fails.
  */
 void ftli_after(ftli_context *, uint64_t delay_ns, ftli_timer *);
-bool ftli_cancel(ftli_context *,
-                 ftli_timer *); /* false: was not armed, or its message is already on its way */
+bool ftli_cancel(ftli_context *, ftli_timer *); /* false: was not armed, or its message is already on its way */
 ftli_actor *ftli_self(const ftli_context *);
 
 #endif

@@ -5,6 +5,7 @@
  * Why       Either the waiter's look sees the condition, or the signaller sees the waiter: both orders of
  *           "announce, look" and "make true, look for sleepers" are in one total order.
  * Threads   Any. signal is async-signal-safe, keeps errno, and makes one system call only if somebody sleeps.
+ * Life      An event outlives its signallers: it is part of something that lasts, never of a waiter's stack.
  * Init      A zeroed event is ready. Inside a kernel wait through ftli_kernel_wait, which simulation
  * understands.
  */
@@ -18,8 +19,9 @@ extern "C" {
 #endif
 
 typedef struct {
-    ftli_atomic_u32 epoch;   /* advances with every signal that found a waiter */
-    ftli_atomic_u32 waiters; /* between prepare and the end of wait or cancel */
+    ftli_atomic_u32 epoch;       /* advances with every signal that found a waiter */
+    ftli_atomic_u32 waiters;     /* between prepare and the end of wait or cancel */
+    ftli_atomic_pointer forward; /* an event on which this one's waiters sleep instead (ftli_kernel_wait), or NULL */
 } ftli_event;
 
 /* Announces a waiter; every prepare is followed by exactly one wait or cancel. */
@@ -29,8 +31,8 @@ void ftli_event_cancel(ftli_event *);
 /* False only when the deadline (CLOCK_MONOTONIC; FTLI_NEVER_NS: none) passed without a signal. */
 bool ftli_event_wait(ftli_event *, uint32_t ticket, uint64_t deadline_ns);
 
-void ftli_event_signal(ftli_event *);     /* wakes one */
-void ftli_event_signal_all(ftli_event *); /* wakes all */
+bool ftli_event_signal(ftli_event *);     /* wakes one; whether anybody waited */
+bool ftli_event_signal_all(ftli_event *); /* wakes all */
 
 #if defined __cplusplus
 }

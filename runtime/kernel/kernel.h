@@ -43,8 +43,7 @@ typedef struct {
     unsigned group_count;
     const uint32_t *lane_shares;  /* FTLI_LANES; NULL: 51, 8, 4, 1 */
     ftli_supervision supervision; /* zeroed: a receive that fails is tried again after 1 ms, for ever */
-    void (*on_news)(void *user,
-                    const ftli_news *); /* on the thread that runs the actor; posts only. May be NULL */
+    void (*on_news)(void *user, const ftli_news *); /* on the thread that runs the actor; posts only. May be NULL */
     void *user;
     uint64_t seed;  /* of ftli_random; and of the order, in simulation */
     bool simulated; /* no threads, virtual time: runtime/kernel/simulation.h drives it */
@@ -78,15 +77,13 @@ int ftli_kernel_wait(ftli_kernel *, ftli_event *, uint32_t ticket, uint64_t dead
 
 uint64_t ftli_kernel_now_ns(const ftli_kernel *);
 uint64_t ftli_kernel_coarse_ns(const ftli_kernel *);
-bool ftli_kernel_is_service_thread(
-    const ftli_kernel *); /* the caller is inside one of this kernel's actors */
+bool ftli_kernel_is_service_thread(const ftli_kernel *); /* the caller is inside one of this kernel's actors */
 bool ftli_kernel_is_simulated(const ftli_kernel *);
 bool ftli_kernel_has_threads(const ftli_kernel *, const char *group); /* the group's count is not 0 */
 unsigned ftli_kernel_actor_count(const ftli_kernel *);
 ftli_actor *ftli_kernel_actor(const ftli_kernel *, unsigned index);
 ftli_actor *ftli_kernel_find(const ftli_kernel *, const char *name); /* NULL: none */
-uint32_t
-ftli_kernel_degraded(const ftli_kernel *); /* bit per actor that is down, by index; the last bit: all above */
+uint32_t ftli_kernel_degraded(const ftli_kernel *); /* bit per actor that is down, by index; the last bit: all above */
 uint64_t ftli_kernel_restarts(const ftli_kernel *);
 
 /* Runs the check of every actor (at rest, or in simulation): FTL_OK, or the first failing status with its

@@ -22,8 +22,7 @@ enum {
     FTLI_LANE_ROUND = 64, /* the shares of all lanes sum to this */
 };
 
-typedef uint64_t (*ftli_item_sent_fn)(
-    const ftli_link *item); /* when the item was posted, on the kernel's clock */
+typedef uint64_t (*ftli_item_sent_fn)(const ftli_link *item); /* when the item was posted, on the kernel's clock */
 
 typedef struct {
     /* written by pushers */
@@ -47,6 +46,7 @@ typedef struct {
     ftli_item_sent_fn item_sent_ns; /* NULL: the age of a batch of items counts from its first push */
     bool ignore_priority;           /* the receiver's: lanes in turn, one message each */
     uint32_t turn;
+    uint32_t round_left; /* messages left of this round */
 } ftli_mailbox;
 
 typedef struct {
@@ -58,17 +58,15 @@ typedef struct {
  * unordered_lanes: bit per lane. FTL_EINVAL for shares that are not so. */
 int ftli_mailbox_init(ftli_mailbox *, const uint32_t *shares, uint32_t unordered_lanes, ftli_item_sent_fn);
 
-/* now_ns: for the age; may be coarse. Returns how many of the lane the receiver has not seen yet, this one
- * included. */
+/* now_ns: for the age; may be coarse. Returns how many of the lane the receiver has not seen yet, this one included. */
 uint64_t ftli_mailbox_push(ftli_mailbox *, unsigned lane, ftli_link *, uint64_t now_ns);
-bool ftli_mailbox_lane_is_new(const ftli_mailbox *,
-                              unsigned lane); /* the receiver has not looked at it since a push */
+uint64_t ftli_mailbox_unseen(const ftli_mailbox *, unsigned lane);   /* the same figure, later; any thread */
+bool ftli_mailbox_lane_has_new(const ftli_mailbox *, unsigned lane); /* posted and not yet in hand; any thread */
 
 /* The next by shares, or NULL when nothing waits; *lane says where it was. */
 ftli_link *ftli_mailbox_take(ftli_mailbox *, unsigned *lane);
 void ftli_mailbox_put_back(ftli_mailbox *, unsigned lane, ftli_link *); /* it will be the lane's next */
-bool ftli_mailbox_lane_is_empty(const ftli_mailbox *, unsigned lane);
-bool ftli_mailbox_is_empty(const ftli_mailbox *);
+bool ftli_mailbox_has_in_hand(const ftli_mailbox *);                    /* the receiver's */
 
 void ftli_mailbox_figures(const ftli_mailbox *, unsigned lane, ftli_lane_figures *out);
 uint64_t ftli_mailbox_depth(const ftli_mailbox *);

@@ -12,8 +12,7 @@
 #include "runtime/kernel/kernel.h"
 
 typedef struct {
-    double
-        kill; /* chance before each receive that the actor is killed (as if FTL_EINTERNAL, nothing in hand) */
+    double kill; /* chance before each receive that the actor is killed (as if FTL_EINTERNAL, nothing in hand) */
     double receive_fails; /* chance that a receive is not made and answers `status` instead */
     double late;          /* chance that time moves on although somebody is ready */
     int status;           /* 0: FTL_EINTERNAL */
@@ -22,8 +21,7 @@ typedef struct {
 
 typedef struct {
     uint64_t steps, receives, time_moves, kills, failed_receives;
-    uint64_t
-        trace; /* a hash of every choice made and every message received: equal histories, equal hashes */
+    uint64_t trace; /* a hash of every choice made and every message received: equal histories, equal hashes */
 } ftli_simulation_figures;
 
 /* FTL_OK: a step was made; FTL_ESTALE: nothing is ready and nothing is due, ever; a failing law's status
@@ -34,12 +32,12 @@ int ftli_simulation_step(ftli_kernel *);
  * most_steps (0: 1,000,000). FTL_OK: idle; FTL_ETIMEDOUT: the steps are used up; a failing law's status. */
 int ftli_simulation_run_until_idle(ftli_kernel *, uint64_t until_ns, uint64_t most_steps);
 
-void ftli_simulation_jump(ftli_kernel *,
-                          uint64_t forward_ns); /* the clock moves; what became due is run by steps */
+void ftli_simulation_jump(ftli_kernel *, uint64_t forward_ns); /* the clock moves; what became due is run by steps */
 void ftli_simulation_set_faults(ftli_kernel *, const ftli_simulation_faults *);
 void ftli_simulation_kill(ftli_kernel *, ftli_actor *); /* at its next receive, once */
-/* Called after every step: the laws. Not FTL_OK stops the run with that status. */
+/* Called after every step, when the check of the actor that ran has passed: the laws. Not FTL_OK stops the run with that status. */
 void ftli_simulation_set_law(ftli_kernel *, int (*law)(void *user), void *user);
+const char *ftli_simulation_why(const ftli_kernel *); /* what the last actor's check that failed said */
 void ftli_simulation_read(const ftli_kernel *, ftli_simulation_figures *out);
 
 #endif

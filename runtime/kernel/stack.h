@@ -31,10 +31,9 @@ void AnnotateIgnoreWritesBegin(const char *file, int line);
 void AnnotateIgnoreWritesEnd(const char *file, int line);
 void __tsan_acquire(void *at);
 void __tsan_release(void *at);
-#define FTLI_TSAN_HIDE_BEGIN()                                                                               \
+#define FTLI_TSAN_HIDE_BEGIN() \
     (AnnotateIgnoreReadsBegin(__FILE__, __LINE__), AnnotateIgnoreWritesBegin(__FILE__, __LINE__))
-#define FTLI_TSAN_HIDE_END()                                                                                 \
-    (AnnotateIgnoreWritesEnd(__FILE__, __LINE__), AnnotateIgnoreReadsEnd(__FILE__, __LINE__))
+#define FTLI_TSAN_HIDE_END()  (AnnotateIgnoreWritesEnd(__FILE__, __LINE__), AnnotateIgnoreReadsEnd(__FILE__, __LINE__))
 #define FTLI_TSAN_RELEASE(at) __tsan_release(at)
 #define FTLI_TSAN_ACQUIRE(at) __tsan_acquire(at)
 #else
@@ -49,8 +48,7 @@ typedef struct {
 } ftli_stack;
 
 _Static_assert(sizeof(ftli_link) == sizeof(struct ck_stack_entry), "a link is a ck_stack entry");
-_Static_assert(offsetof(ftli_link, next) == offsetof(struct ck_stack_entry, next),
-               "a link is a ck_stack entry");
+_Static_assert(offsetof(ftli_link, next) == offsetof(struct ck_stack_entry, next), "a link is a ck_stack entry");
 
 FTLI_INLINE void ftli_stack_push(ftli_stack *stack, ftli_link *link)
 {

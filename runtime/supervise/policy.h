@@ -15,20 +15,17 @@ typedef struct {
     double factor;
 } ftli_backoff;
 
+enum { FTLI_RESTARTS_MOST = 10000 };
+
 typedef struct {
-    uint32_t restarts; /* allowed within within_ns; one more gives up. 0: none are */
+    uint32_t restarts; /* allowed within within_ns; one more gives up. 0: none are. At most FTLI_RESTARTS_MOST */
     uint64_t within_ns;
     ftli_backoff backoff;
     uint32_t retries; /* of a transient failure, before a restart */
 } ftli_policy;
 
 /* CORE.md and api/actor.h: what a status means for recovery. */
-enum {
-    FTLI_CLASS_TRANSIENT = 0,
-    FTLI_CLASS_RESOURCE = 1,
-    FTLI_CLASS_CONFIGURATION = 2,
-    FTLI_CLASS_FATAL = 3
-};
+enum { FTLI_CLASS_TRANSIENT = 0, FTLI_CLASS_RESOURCE = 1, FTLI_CLASS_CONFIGURATION = 2, FTLI_CLASS_FATAL = 3 };
 
 ftli_policy ftli_policy_default(void);          /* 1 within 5 s; 1 ms, doubled up to 1 s */
 bool ftli_policy_is_valid(const ftli_policy *); /* factor at least 1, first <= most, within > 0, ... */

@@ -1,0 +1,16 @@
+#include "runtime/base/assert.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void ftli_invariant_failed(const char *file, int line, const char *condition, const char *format, ...)
+{
+    char values[256];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(values, sizeof values, format, arguments);
+    va_end(arguments);
+    (void)fprintf(stderr, "fettle: %s:%d: broken: %s: %s\n", file, line, condition, values);
+    abort();
+}

@@ -1,0 +1,77 @@
+/* How much memory this process may have: the cgroup's limit, or what the machine has. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/os.h"
+
+uint64_t ftli_os_memory_bytes(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? (uint64_t)pages * ftli_os_page_bytes() : 0;
+}
+
+/* A number in the file, or `otherwise` ("max", no file, not a number). */
+static uint64_t read_number(const char *path, uint64_t otherwise)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return otherwise;
+    unsigned long long value = 0;
+    const int found = fscanf(file, "%llu", &value);
+    (void)fclose(file);
+    return found == 1 ? (uint64_t)value : otherwise;
+}
+
+uint64_t ftli_os_cgroup_limit_bytes(const char *root, const char *path)
+{
+    char at[4096];
+    const int length = snprintf(at, sizeof at, "%s%s", root, path);
+    if (length < 0 || (size_t)length >= sizeof at - sizeof "/memory.max")
+        return UINT64_MAX;
+    const size_t root_length = strlen(root);
+    uint64_t least = UINT64_MAX;
+    for (size_t n = (size_t)length;;) { /* from the group up to the root: the least of all holds */
+        while (n > root_length && at[n - 1] == '/')
+            n--;
+        memcpy(at + n, "/memory.max", sizeof "/memory.max");
+        const uint64_t limit = read_number(at, UINT64_MAX);
+        if (limit < least)
+            least = limit;
+        if (n <= root_length)
+            return least;
+        while (n > root_length && at[n - 1] != '/')
+            n--;
+    }
+}
+
+/* The path after "0::" (cgroup v2) of /proc/self/cgroup; false: this is not a v2 hierarchy. */
+static bool own_cgroup(char *path, size_t size)
+{
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (file == NULL)
+        return false;
+    bool found = false;
+    char line[4096];
+    while (!found && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "0::/", 4) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        found = strlen(line + 3) < size;
+        if (found)
+            memcpy(path, line + 3, strlen(line + 3) + 1);
+    }
+    (void)fclose(file);
+    return found;
+}
+
+uint64_t ftli_os_memory_limit_bytes(void)
+{
+    char path[4096];
+    const uint64_t machine = ftli_os_memory_bytes();
+    if (!own_cgroup(path, sizeof path))
+        return machine;
+    const uint64_t limit = ftli_os_cgroup_limit_bytes("/sys/fs/cgroup", path);
+    return limit < machine ? limit : machine;
+}

@@ -1,0 +1,397 @@
+/* The inside of an actor: one run, from the taking of its token to the last look after its release. */
+#include <fettle/fettle.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/kernel/internal.h"
+
+/* The actor that this thread is inside of. initial-exec: it is read in signal handlers. */
+static __thread ftli_actor *inside __attribute__((tls_model("initial-exec")));
+
+bool ftli_kernel_is_service_thread(const ftli_kernel *kernel)
+{
+    return inside != NULL && inside->kernel == kernel;
+}
+
+/* ---- the token ---------------------------------------------------------------------------------------------- */
+
+bool ftli_actor_try_take(ftli_actor *actor, bool popped)
+{
+    uint32_t found = ftli_u32_load_relaxed(&actor->word);
+    for (;;) {
+        const uint32_t rest = popped ? found & ~(uint32_t)FTLI_WORD_QUEUED : found; /* a helper leaves it alone */
+        const bool free = (found & (FTLI_WORD_RUNNING | FTLI_WORD_HELD)) == 0;
+        if (!free && rest == found)
+            return false;
+        /* pairs: actor-word; also run-token: what the last run wrote is seen by this one */
+        if (ftli_u32_cas_seq_cst(&actor->word, &found, free ? rest | FTLI_WORD_RUNNING : rest))
+            return free;
+    }
+}
+
+static void release(ftli_actor *actor, bool hold)
+{
+    uint32_t found = ftli_u32_load_relaxed(&actor->word);
+    while (!ftli_u32_cas_seq_cst(&actor->word, &found, /* pairs: actor-word, run-token, stopping */
+                                 (found & ~(uint32_t)FTLI_WORD_RUNNING) | (hold ? FTLI_WORD_HELD : 0u)))
+        ;
+    if (FTLI_UNLIKELY(ftli_u32_load_seq_cst(&actor->kernel->stopping) != 0))
+        (void)ftli_event_signal_all(&actor->kernel->stop_event);
+}
+
+bool ftli_actor_has_mail(const ftli_actor *actor)
+{
+    for (unsigned i = 0; i < FTLI_LANES; i++)
+        if (ftli_mailbox_lane_has_new(&actor->mailbox, i))
+            return true;
+    return false;
+}
+
+static bool lanes_want_a_run(const ftli_actor *actor)
+{
+    const uint32_t mark = ftli_u32_load_relaxed(&actor->wake_messages);
+    for (unsigned i = 0; i < FTLI_LANES; i++)
+        if (ftli_mailbox_lane_has_new(&actor->mailbox, i) &&
+            (i <= FTLI_LANE_HIGH || ftli_mailbox_unseen(&actor->mailbox, i) >= mark))
+            return true;
+    return false;
+}
+
+/* Posters that saw RUNNING left everything to this look. */
+static void look_again(ftli_actor *actor, bool more, bool worker)
+{
+    const bool held = (ftli_u32_load_seq_cst(&actor->word) & FTLI_WORD_HELD) != 0;
+    if (!held && (more || lanes_want_a_run(actor))) {
+        (void)ftli_actor_queue(actor, !worker);
+        return;
+    }
+    if (!held && ftli_actor_has_mail(actor)) {
+        const uint64_t now_ns = ftli_kernel_now_ns(actor->kernel);
+        (void)ftli_u64_lower_seq_cst(&actor->age_due_ns, /* pairs: age-due */
+                                     ftli_deadline_ns(now_ns, ftli_u64_load_relaxed(&actor->wake_age_ns)));
+    }
+    const uint64_t due_ns = ftli_actor_due_ns(actor);
+    if (due_ns != FTLI_NEVER_NS)
+        ftli_group_note_due(actor->group, due_ns);
+}
+
+/* ---- failure ------------------------------------------------------------------------------------------------ */
+
+static void tell(ftli_actor *actor, uint32_t kind, int status)
+{
+    ftli_kernel *kernel = actor->kernel;
+    if (kernel->on_news == NULL)
+        return;
+    const ftli_news news = {.kind = kind, .status = status, .time_ns = ftli_kernel_now_ns(kernel), .actor = actor};
+    kernel->on_news(kernel->user, &news);
+}
+
+static void append_due(ftli_actor *actor, ftli_timer *timer)
+{
+    timer->message.link.next = NULL;
+    if (actor->due_last == NULL)
+        actor->due_first = &timer->message.link;
+    else
+        actor->due_last->next = &timer->message.link;
+    actor->due_last = &timer->message.link;
+}
+
+/* Timers live in the state; a restart makes the state new, so they go first. */
+static void forget_timers(ftli_actor *actor)
+{
+    ftli_timer *timer;
+    while ((timer = ftli_timer_take_due(&actor->timers, FTLI_NEVER_NS)) != NULL)
+        append_due(actor, timer);
+    for (ftli_link *link = actor->due_first; link != NULL;) {
+        ftli_link *next = link->next;
+        ((ftli_timer *)(void *)link)->state = FTLI_TIMER_IDLE;
+        link = next;
+    }
+    actor->due_first = actor->due_last = NULL;
+}
+
+static ftli_decision ask(ftli_actor *actor, int status, uint64_t now_ns)
+{
+    const ftli_supervision *supervision = &actor->kernel->supervision;
+    const bool restartable = actor->operations->restartable;
+    ftli_decision decision = {FTLI_DECIDE_RETRY, FTLI_NS_PER_MS};
+    if (supervision->decide != NULL)
+        decision = supervision->decide(supervision->self, actor->index, restartable, status, now_ns);
+    if (decision.action == FTLI_DECIDE_RESTART && !restartable)
+        decision.action = FTLI_DECIDE_DOWN;
+    return decision;
+}
+
+/* The message, if there was one, is back in its lane. Holds the actor until it is to go on. */
+static void fail(ftli_actor *actor, int status)
+{
+    const uint64_t now_ns = ftli_kernel_now_ns(actor->kernel);
+    ftli_u64_add_owner(&actor->failures, 1);
+    actor->failing = true;
+    const ftli_decision decision = ask(actor, status, now_ns);
+    tell(actor, FTLI_NEWS_FAILED, status);
+    uint64_t resume_ns = ftli_deadline_ns(now_ns, decision.delay_ns);
+    uint32_t phase = FTLI_ACTOR_RESTARTING;
+    if (decision.action != FTLI_DECIDE_RETRY && actor->started) {
+        if (actor->operations->stop != NULL)
+            actor->operations->stop(actor->state, &actor->context);
+        forget_timers(actor);
+        actor->started = false;
+        actor->needs_start = true;
+    }
+    if (decision.action == FTLI_DECIDE_DOWN) {
+        resume_ns = FTLI_NEVER_NS;
+        phase = FTLI_ACTOR_DOWN;
+        const uint32_t bit = actor->index < 31 ? actor->index : 31;
+        (void)ftli_u32_fetch_or_acq_rel(&actor->kernel->degraded, UINT32_C(1) << bit);
+    }
+    ftli_u64_store_seq_cst(&actor->resume_due_ns, resume_ns);
+    ftli_u32_store_release(&actor->phase_held, phase);
+    if (phase == FTLI_ACTOR_DOWN)
+        tell(actor, FTLI_NEWS_DOWN, status);
+}
+
+bool ftli_actor_resume(ftli_actor *actor, uint64_t now_ns)
+{
+    /* Only once RUNNING is released: the one who failed writes the date before it sets HELD. */
+    const uint32_t word = ftli_u32_load_seq_cst(&actor->word);
+    if ((word & FTLI_WORD_HELD) == 0 || (word & FTLI_WORD_RUNNING) != 0)
+        return false;
+    uint64_t due_ns = ftli_u64_load_seq_cst(&actor->resume_due_ns);
+    if (due_ns > now_ns || ftli_u32_load_seq_cst(&actor->kernel->stopping) != 0)
+        return false;
+    if (!ftli_u64_cas_seq_cst(&actor->resume_due_ns, &due_ns, FTLI_NEVER_NS))
+        return false; /* another thread of the group does it */
+    (void)ftli_u32_fetch_and_seq_cst(&actor->word, ~(uint32_t)FTLI_WORD_HELD);
+    return true;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------------------------ */
+
+static int begin(ftli_actor *actor)
+{
+    if (!actor->needs_start)
+        return FTL_OK;
+    const ftli_actor_operations *operations = actor->operations;
+    const int status = operations->start != NULL ? operations->start(actor->state, &actor->context) : FTL_OK;
+    if (status != FTL_OK)
+        return status;
+    actor->needs_start = false;
+    actor->started = true;
+    ftli_u64_add_owner(&actor->restarts, 1);
+    (void)ftli_u64_fetch_add_relaxed(&actor->kernel->restarts, 1);
+    tell(actor, FTLI_NEWS_RESTARTED, FTL_OK);
+    return FTL_OK;
+}
+
+static void succeeded(ftli_actor *actor)
+{
+    ftli_u64_add_owner(&actor->messages, 1);
+    if (FTLI_LIKELY(!actor->failing))
+        return;
+    actor->failing = false;
+    const ftli_supervision *supervision = &actor->kernel->supervision;
+    if (supervision->succeeded != NULL)
+        supervision->succeeded(supervision->self, actor->index);
+}
+
+/* In simulation: may answer instead of the receive, and notes what is received. link NULL: a timer. */
+static int simulated(ftli_actor *actor, unsigned lane, const ftli_link *link)
+{
+    return FTLI_UNLIKELY(actor->kernel->simulation != NULL) ? ftli_simulation_receive(actor, lane, link) : FTL_OK;
+}
+
+static int tick(ftli_actor *actor, uint64_t now_ns)
+{
+    if (ftli_u64_load_seq_cst(&actor->tick_due_ns) > now_ns)
+        return FTL_OK;
+    ftli_u64_store_seq_cst(&actor->tick_due_ns, FTLI_NEVER_NS); /* before the tick: what asks again during it counts */
+    if (actor->operations->on_tick == NULL)
+        return FTL_OK;
+    const int status = actor->operations->on_tick(actor->state, &actor->context);
+    if (status == FTL_OK)
+        ftli_u64_add_owner(&actor->ticks, 1);
+    else
+        (void)ftli_u64_lower_seq_cst(&actor->tick_due_ns, now_ns); /* once more, after the failure */
+    return status;
+}
+
+static int receive_timers(ftli_actor *actor, uint64_t now_ns, unsigned most, unsigned *received)
+{
+    ftli_timer *timer;
+    while ((timer = ftli_timer_take_due(&actor->timers, now_ns)) != NULL)
+        append_due(actor, timer);
+    while (actor->due_first != NULL && *received < most) {
+        int status = simulated(actor, FTLI_LANES, NULL);
+        if (status != FTL_OK)
+            return status;
+        ftli_link *link = actor->due_first;
+        timer = (ftli_timer *)(void *)link;
+        actor->due_first = link->next;
+        if (actor->due_first == NULL)
+            actor->due_last = NULL;
+        timer->state = FTLI_TIMER_IDLE; /* from here on the actor may arm it again, or free it */
+        status = actor->operations->on_message(actor->state, &actor->context, &timer->message);
+        if (status != FTL_OK) {
+            if (timer->state == FTLI_TIMER_IDLE) { /* else it comes again anyway */
+                timer->state = FTLI_TIMER_DUE;
+                link->next = actor->due_first;
+                actor->due_first = link;
+                if (actor->due_last == NULL)
+                    actor->due_last = link;
+            }
+            return status;
+        }
+        ++*received;
+        succeeded(actor);
+    }
+    return FTL_OK;
+}
+
+static int receive_one(ftli_actor *actor, unsigned lane, ftli_link *link)
+{
+    const ftli_actor_operations *operations = actor->operations;
+    const int status = simulated(actor, lane, link);
+    if (FTLI_UNLIKELY(status != FTL_OK))
+        return status;
+    if (!ftli_link_is_item(link))
+        return operations->on_message(actor->state, &actor->context, ftli_link_message(link));
+    FTLI_INVARIANT(operations->on_item != NULL, "an item was posted to actor %s", actor->name);
+    return operations->on_item(actor->state, &actor->context, lane, link);
+}
+
+static int receive_mail(ftli_actor *actor, unsigned most, unsigned *received)
+{
+    actor->mailbox.ignore_priority = ftli_u32_load_relaxed(&actor->ignore_priority) != 0;
+    while (*received < most) {
+        unsigned lane;
+        ftli_link *link = ftli_mailbox_take(&actor->mailbox, &lane);
+        if (link == NULL)
+            return FTL_OK;
+        const int status = receive_one(actor, lane, link);
+        if (FTLI_UNLIKELY(status != FTL_OK)) {
+            ftli_mailbox_put_back(&actor->mailbox, lane, link);
+            return status;
+        }
+        ++*received;
+        succeeded(actor);
+    }
+    return FTL_OK;
+}
+
+static int receive_all(ftli_actor *actor, uint64_t now_ns, unsigned most, unsigned *received)
+{
+    int status = begin(actor);
+    if (status == FTL_OK)
+        status = tick(actor, now_ns);
+    if (status == FTL_OK)
+        status = receive_timers(actor, now_ns, most, received);
+    if (status == FTL_OK)
+        status = receive_mail(actor, most, received);
+    if (actor->started && actor->operations->after_batch != NULL)
+        actor->operations->after_batch(actor->state, &actor->context);
+    return status;
+}
+
+unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
+{
+    ftli_actor *const outer = inside;
+    inside = actor;
+    const uint64_t started_ns = ftli_kernel_now_ns(actor->kernel);
+    /* pairs: age-due. Before the lanes are looked at: a poster that found it armed is in them. */
+    ftli_u64_store_seq_cst(&actor->age_due_ns, FTLI_NEVER_NS);
+
+    unsigned received = 0;
+    const int status = receive_all(actor, started_ns, most, &received);
+    if (FTLI_UNLIKELY(status != FTL_OK))
+        fail(actor, status);
+
+    const bool more = actor->due_first != NULL || ftli_mailbox_has_in_hand(&actor->mailbox);
+    ftli_u64_store_seq_cst(&actor->timer_due_ns, ftli_timer_next_ns(&actor->timers));
+    const uint64_t spent_ns = ftli_kernel_now_ns(actor->kernel) - started_ns;
+    ftli_u64_add_owner(&actor->runs, 1);
+    ftli_u64_add_owner(&actor->busy_ns, spent_ns);
+    if (spent_ns > ftli_u64_load_relaxed(&actor->longest_run_ns))
+        ftli_u64_store_relaxed(&actor->longest_run_ns, spent_ns);
+    (void)ftli_u64_fetch_add_relaxed(&actor->group->busy_ns, spent_ns);
+    (void)ftli_u64_fetch_add_relaxed(&actor->group->runs, 1);
+    inside = outer;
+    release(actor, status != FTL_OK);
+    look_again(actor, more, worker);
+    return received;
+}
+
+/* ---- first and last -------------------------------------------------------------------------------------------- */
+
+int ftli_actor_first_start(ftli_actor *actor)
+{
+    ftli_actor *const outer = inside;
+    inside = actor;
+    const ftli_actor_operations *operations = actor->operations;
+    const int status = operations->start != NULL ? operations->start(actor->state, &actor->context) : FTL_OK;
+    inside = outer;
+    if (status != FTL_OK)
+        forget_timers(actor);
+    actor->started = status == FTL_OK;
+    ftli_u64_store_seq_cst(&actor->timer_due_ns, ftli_timer_next_ns(&actor->timers));
+    return status;
+}
+
+void ftli_actor_open(ftli_actor *actor)
+{
+    (void)ftli_u32_fetch_and_seq_cst(&actor->word, ~(uint32_t)FTLI_WORD_HELD); /* pairs: actor-word, run-token */
+    look_again(actor, false, false);
+}
+
+void ftli_actor_last_stop(ftli_actor *actor)
+{
+    ftli_event *event = &actor->kernel->stop_event;
+    for (;;) { /* a lent thread may still be inside; it signals when it leaves, because the kernel is stopping */
+        const uint32_t ticket = ftli_event_prepare(event);
+        const uint32_t before = ftli_u32_fetch_or_seq_cst(&actor->word, FTLI_WORD_HELD); /* pairs: stopping */
+        if ((before & FTLI_WORD_RUNNING) == 0) {
+            ftli_event_cancel(event);
+            break;
+        }
+        (void)ftli_event_wait(event, ticket, FTLI_NEVER_NS);
+    }
+    ftli_u64_store_seq_cst(&actor->resume_due_ns, FTLI_NEVER_NS);
+    if (actor->started) {
+        ftli_actor *const outer = inside;
+        inside = actor;
+        if (actor->operations->stop != NULL)
+            actor->operations->stop(actor->state, &actor->context);
+        inside = outer;
+        actor->started = false;
+    }
+    forget_timers(actor);
+    ftli_u32_store_release(&actor->phase_held, FTLI_ACTOR_STOPPED);
+}
+
+/* ---- the context ------------------------------------------------------------------------------------------------- */
+
+uint64_t ftli_now_ns(const ftli_context *context)
+{
+    return ftli_kernel_now_ns(context->actor->kernel);
+}
+
+uint64_t ftli_random(ftli_context *context)
+{
+    return ftli_random_next(&context->actor->random);
+}
+
+void ftli_after(ftli_context *context, uint64_t delay_ns, ftli_timer *timer)
+{
+    ftli_actor *actor = context->actor;
+    timer->message.sent_ns = ftli_kernel_now_ns(actor->kernel);
+    ftli_timer_arm(&actor->timers, timer, ftli_deadline_ns(timer->message.sent_ns, delay_ns));
+}
+
+bool ftli_cancel(ftli_context *context, ftli_timer *timer)
+{
+    return ftli_timer_disarm(&context->actor->timers, timer);
+}
+
+ftli_actor *ftli_self(const ftli_context *context)
+{
+    return context->actor;
+}
