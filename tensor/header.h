@@ -44,7 +44,8 @@ enum ftli_header_flags {
     FTLI_HEADER_SAMPLED = 16,   /* tracking records its death */
     FTLI_HEADER_MESSAGE = 32,   /* policy message: its drop is posted to the cleanup */
     FTLI_HEADER_FINALIZED = 64, /* its finalizer is done */
-    FTLI_HEADER_BIG_SHAPE = 128 /* dimensions or strides lie in the extension */
+    FTLI_HEADER_BIG_SHAPE = 128, /* dimensions or strides lie in the extension */
+    FTLI_HEADER_SCOPED = 256,    /* its scope counts it */
 };
 
 FTLI_INLINE struct ftli_header *ftli_header_of_link(ftli_link *link)

@@ -19,14 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "actors/allocation/arena.h"
+#include "actors/allocation/free_index.h"
 #include "actors/allocation/size_class.h"
 
-#define FTLI_HEAPS_MOST 4096 /* ids of one space: 1..4095; 0: nobody */
+#define FTLI_HEAPS_MOST 65536u /* ids of one space: 1..65535; 0: nobody */
 
-/* ---- a device's address space (see arena.h) */
-int ftli_space_init(struct ftli_space *, size_t arena_bytes); /* a multiple of 2 MiB; FTL_EINVAL, FTL_ENOMEM */
-void ftli_space_fini(struct ftli_space *);                    /* all arenas and descriptors back to the OS */
+/* ---- lookups by any thread; the device's address space is arena.h's ftli_space */
 uint32_t ftli_heap_owner(const struct ftli_space *, const void *address);     /* id, 0: nobody's */
 size_t ftli_heap_block_bytes(const struct ftli_space *, const void *address); /* of a taken span or slot, 0: neither */
 
@@ -96,34 +94,33 @@ void ftli_heap_figures(const struct ftli_heap *, struct ftli_heap_figures *);
 bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
 
 /* ---- the inside, here so that an actor's state can hold it by value */
-#define FTLI_EXACT_BINS 512u /* spans of 1..511 pages by exact length; longer ones in 8 bins a doubling */
-#define FTLI_BINS       (FTLI_EXACT_BINS + 160u)
-#define FTLI_QUICK_BINS 257u /* up to 1 MiB */
-
-struct ftli_bin {
-    uint32_t root;      /* page number of a free span, 0: empty */
-    uint32_t committed; /* spans in it with committed pages */
-};
+#define FTLI_QUICK_PAGES 256u /* the longest span that waits unmerged: 1 MiB */
+#define FTLI_RUN_PAGES   256u /* a free run of 1 MiB or more can serve a large tensor: the fragmentation figure */
 
 struct ftli_slab_class {
-    struct ftli_slab *partial; /* slabs with a free slot, by address */
-    struct ftli_slab *spare;   /* the one wholly free slab that is kept */
-    uint32_t slabs;
-    uint32_t slots_used;
+    struct ftli_slab *partial; /* the slabs with a free slot, a tree by number */
+    struct ftli_slab *spare;   /* the one wholly free slab that is kept; not in `partial` */
+    uint64_t slots_used;
+    uint64_t pages;
 };
 
 struct ftli_heap {
     struct ftli_heap_options options;
-    uint64_t free_pages, used_pages, committed_pages, free_committed_pages, short_free_pages;
-    uint64_t free_runs, granules, slab_pages, slab_used_bytes, metadata_bytes;
+    uint64_t granules, used_pages, free_pages; /* used + free = granules * 512 */
+    uint64_t committed_pages;                  /* used + free committed */
+    uint64_t free_committed_pages;
+    uint64_t short_committed_pages; /* of these: in free runs below FTLI_RUN_PAGES */
+    uint64_t free_runs;
     uint64_t quick_pages;
-    struct ftli_slab *slab_pool;             /* slab headers not in use */
-    struct ftli_chunk *chunks;               /* memory of the slab headers */
-    uint64_t bin_map[(FTLI_BINS + 63) / 64]; /* bins that are not empty */
-    uint64_t quick_map[(FTLI_QUICK_BINS + 63) / 64];
+    uint64_t slab_pages, slab_used_bytes;
+    uint64_t metadata_bytes;
+    bool any_huge;                  /* some granule is or was advised */
+    struct ftli_slab *slabs_unused; /* headers */
+    struct ftli_slab_chunk *chunks; /* their memory, newest first */
     struct ftli_slab_class classes[FTLI_CLASSES];
-    uint32_t quick[FTLI_QUICK_BINS];
-    struct ftli_bin bins[FTLI_BINS];
+    uint32_t quick[FTLI_QUICK_PAGES + 1];             /* by length: the span freed last, 0: none */
+    uint64_t quick_filled[FTLI_QUICK_PAGES / 64 + 1]; /* lengths that have one */
+    struct ftli_free_index free;
 };
 
 #endif

@@ -51,6 +51,8 @@ struct ftli_device {
 
 /* Takes in up to `most` of what was dropped. Token held. Returns how many. */
 unsigned ftli_shard_collect(struct ftli_shard *, unsigned most);
+/* Up to n FREE headers with a slot each, from the shard that is free: how many, or a status. Takes and frees tokens. */
+int ftli_shard_carve(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_header **out, unsigned n);
 bool ftli_shard_is_empty(const struct ftli_shard *);
 /* A FREE header without memory; NULL: the table is used up. Token held. */
 struct ftli_header *ftli_shard_take_bare(struct ftli_shard *);

@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# Is every C file laid out as .clang-format says?
+# format.sh [--fix]: is every C file laid out as .clang-format says? With --fix: lay it out.
 set -eu
 cd "$(dirname "$0")/../.."
-git ls-files -z -- '*.c' '*.h' | xargs -0 -r clang-format --dry-run -Werror
+how=(--dry-run -Werror)
+[ "${1:-}" != --fix ] || how=(-i)
+find include runtime tensor actors tools examples tests bench -name '*.[ch]' -print0 2>/dev/null |
+    xargs -0 -r clang-format "${how[@]}"

@@ -1,0 +1,256 @@
+/* A device: its life, its limit, and how a new finds a shard. */
+#include "actors/allocation/shard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <fettle/fettle.h>
+
+#include "runtime/base/os.h"
+
+#define HUGE_FROM_BYTES  (UINT64_C(32) << 20)
+#define QUICK_BYTES      (UINT64_C(4) << 20)
+#define SEGMENT_BYTES    (UINT64_C(2) << 20)
+#define MAGAZINES_MOST   (UINT32_C(1) << 20)
+#define MAGAZINE_SHARE   32 /* a magazine's bytes are this part of a thread's cache at most */
+
+/* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
+static bool charge(void *context, size_t bytes)
+{
+    struct ftli_device *device = context;
+    uint64_t before = ftli_u64_fetch_add_relaxed(&device->committed, bytes);
+    if (FTLI_LIKELY(before + bytes <= device->hard_bytes))
+        return true;
+    (void)ftli_u64_fetch_add_relaxed(&device->committed, -(uint64_t)bytes);
+    return false;
+}
+
+static void uncharge(void *context, size_t bytes)
+{
+    struct ftli_device *device = context;
+    (void)ftli_u64_fetch_add_relaxed(&device->committed, -(uint64_t)bytes);
+}
+
+static void set_capacities(struct ftli_device *device)
+{
+    uint64_t most_bytes = device->settings.thread_cache_bytes / MAGAZINE_SHARE;
+    for (unsigned c = 1; c < FTLI_CLASSES; c++) {
+        uint64_t fits = most_bytes / ftli_class_bytes(c);
+        uint64_t most = device->settings.magazine < FTLI_MAGAZINE_MOST ? device->settings.magazine : FTLI_MAGAZINE_MOST;
+        device->capacity[c] = (uint8_t)(fits < 1 ? 1 : fits < most ? fits : most);
+    }
+}
+
+static int init_shards(struct ftli_device *device, const struct ftli_topology_device *topology)
+{
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        shard->index = i;
+        shard->device = device;
+        struct ftli_heap_options options = {
+            .space = &device->space,
+            .id = i + 1,
+            .grows = i == 0,
+            .huge_from_bytes = topology->huge_pages == FTLI_HUGE_PAGES_ADVISE ? HUGE_FROM_BYTES : 0,
+            .quick_bytes = QUICK_BYTES,
+            .charge = charge,
+            .uncharge = uncharge,
+            .context = device,
+        };
+        int status = ftli_heap_init(&shard->heap, &options);
+        if (status != FTL_OK)
+            return status;
+    }
+    return FTL_OK;
+}
+
+int ftli_device_open(const struct ftli_topology_device *topology, const struct ftli_allocation_settings *settings,
+                     struct ftli_table *table, ftli_kernel *kernel, uint32_t index, struct ftli_device **out)
+{
+    uint32_t shards = settings->shards != 0 ? settings->shards : 2 * ftli_os_processors();
+    shards = shards + 1 < FTLI_SHARDS_MOST ? shards + 1 : FTLI_SHARDS_MOST;
+    size_t bytes = sizeof(struct ftli_device) + shards * sizeof(struct ftli_shard);
+    struct ftli_device *device = aligned_alloc(FTLI_CACHE_LINE, (bytes + 63) / 64 * 64);
+    if (device == NULL)
+        return FTL_ENOMEM;
+    memset(device, 0, bytes);
+    device->table = table;
+    device->kernel = kernel;
+    device->settings = *settings;
+    device->index = index;
+    device->shard_count = shards;
+    device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
+    device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
+    set_capacities(device);
+    int status = ftli_space_init(&device->space, topology->arena_bytes);
+    if (status == FTL_OK)
+        status = ftli_depot_init(&device->depot, MAGAZINES_MOST);
+    if (status == FTL_OK)
+        status = init_shards(device, topology);
+    if (status != FTL_OK) {
+        ftli_device_close(device);
+        return status;
+    }
+    *out = device;
+    return FTL_OK;
+}
+
+void ftli_device_close(struct ftli_device *device)
+{
+    if (device == NULL)
+        return;
+    for (uint32_t i = 0; i < device->shard_count; i++)
+        if (device->shards[i].device != NULL)
+            ftli_heap_fini(&device->shards[i].heap);
+    ftli_depot_fini(&device->depot);
+    ftli_space_fini(&device->space);
+    free(device);
+}
+
+/* ---- finding a shard ---------------------------------------------------------------------------------------------- */
+
+/* The home shard if it is free, else the next that is, which becomes the home: a program without contention keeps one
+ * shard busy and the others empty. Only new comes here, and only new may wait. */
+static struct ftli_shard *acquire(struct ftli_device *device, uint32_t *home)
+{
+    uint32_t children = device->shard_count - 1;
+    for (uint32_t i = 0; i < children; i++) {
+        uint32_t index = (*home + i) % children;
+        if (ftli_token_try_take(&device->shards[1 + index].token)) {
+            *home = index;
+            return &device->shards[1 + index];
+        }
+    }
+    struct ftli_shard *shard = &device->shards[1 + *home % children];
+    ftli_token_take(&shard->token);
+    return shard;
+}
+
+/* The shard's heap has no room: a segment of the device's own heap. The token is given up meanwhile, since none is waited for
+ * while another is held. On failure the token is free, on success it is held again. */
+static int feed(struct ftli_device *device, struct ftli_shard *shard)
+{
+    struct ftli_shard *own = &device->shards[0];
+    struct ftli_segment segment;
+    ftli_token_release(&shard->token);
+    ftli_token_take(&own->token);
+    (void)ftli_shard_collect(own, FTLI_REFILL_MOST);
+    int status = ftli_heap_detach_segment(&own->heap, SEGMENT_BYTES, &segment);
+    ftli_token_release(&own->token);
+    if (status != FTL_OK)
+        return status;
+    ftli_token_take(&shard->token);
+    status = ftli_heap_donate(&shard->heap, &segment);
+    if (status != FTL_OK)
+        ftli_token_release(&shard->token);
+    return status;
+}
+
+/* Headers for blocks; fewer if the table is used up. Token held. */
+static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n, unsigned c, struct ftli_header **out)
+{
+    struct ftli_device *device = shard->device;
+    for (unsigned i = 0; i < n; i++) {
+        struct ftli_header *header = ftli_shard_take_bare(shard);
+        if (header == NULL) {
+            for (unsigned left = i; left < n; left++)
+                (void)ftli_heap_give(&shard->heap, blocks[left]);
+            return i;
+        }
+        ftli_u64_store_release(&header->data, (uint64_t)(uintptr_t)blocks[i]);
+        ftli_u64_store_release(&header->record, ftli_record_make(ftli_table_slot(device->table, header), c,
+                                                                 device->index, c == 0 ? FTLI_HEADER_PAGES : 0));
+        out[i] = header;
+    }
+    return n;
+}
+
+int ftli_shard_carve(struct ftli_device *device, uint32_t *home, unsigned c, struct ftli_header **out, unsigned n)
+{
+    void *blocks[FTLI_MAGAZINE_MOST];
+    unsigned taken = 0;
+    struct ftli_shard *shard = acquire(device, home);
+    (void)ftli_shard_collect(shard, FTLI_REFILL_MOST);
+    int status = ftli_heap_take_slots(&shard->heap, c, blocks, n, &taken);
+    for (unsigned tries = 0; status == FTL_ENOMEM && tries < 4; tries++) {
+        status = feed(device, shard);
+        if (status != FTL_OK)
+            return status;
+        status = ftli_heap_take_slots(&shard->heap, c, blocks, n, &taken);
+    }
+    if (status == FTL_OK) {
+        taken = attach(shard, blocks, taken, c, out);
+        status = taken > 0 ? (int)taken : FTL_ELIMIT;
+    }
+    ftli_token_release(&shard->token);
+    return status;
+}
+
+int ftli_allocation_take_small(struct ftli_device *device, unsigned c, struct ftli_header **out)
+{
+    uint32_t home = 0;
+    int taken = ftli_shard_carve(device, &home, c, out, 1);
+    ftli_allocation_need_tick(device);
+    return taken > 0 ? FTL_OK : taken;
+}
+
+int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint64_t bytes, size_t alignment,
+                               struct ftli_header **out, bool *zeroed)
+{
+    bool large = bytes >= device->settings.large_bytes || alignment > SEGMENT_BYTES / 2 || device->shard_count == 1;
+    struct ftli_shard *shard = &device->shards[0];
+    if (large)
+        ftli_token_take(&shard->token);
+    else
+        shard = acquire(device, home);
+    (void)ftli_shard_collect(shard, FTLI_REFILL_MOST);
+    void *block;
+    int status = ftli_heap_take_pages(&shard->heap, bytes, alignment, &block, zeroed);
+    for (unsigned tries = 0; status == FTL_ENOMEM && !large && tries < 4; tries++) {
+        status = feed(device, shard);
+        if (status != FTL_OK)
+            return status;
+        status = ftli_heap_take_pages(&shard->heap, bytes, alignment, &block, zeroed);
+    }
+    if (status == FTL_OK && attach(shard, &block, 1, 0, out) == 0)
+        status = FTL_ELIMIT;
+    ftli_token_release(&shard->token);
+    if (status == FTL_OK)
+        ftli_allocation_need_tick(device);
+    return status;
+}
+
+int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)
+{
+    struct ftli_shard *shard = acquire(device, home);
+    struct ftli_header *header = ftli_shard_take_bare(shard);
+    ftli_token_release(&shard->token);
+    if (header == NULL)
+        return FTL_ELIMIT;
+    ftli_u64_store_release(&header->record, ftli_record_make(ftli_table_slot(device->table, header), 0, device->index,
+                                                             FTLI_HEADER_VIEW));
+    *out = header;
+    return FTL_OK;
+}
+
+/* ---- the way back -------------------------------------------------------------------------------------------------- */
+
+void ftli_allocation_post(struct ftli_device *device, struct ftli_header *header)
+{
+    uint32_t owner = 1;
+    if ((ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) == 0)
+        owner = ftli_heap_owner(&device->space, (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data));
+    ftli_stack_push(&device->shards[owner - 1].mailbox, &header->u.link);
+    ftli_allocation_need_tick(device);
+}
+
+/* pairs: tick-again. The push before, or the magazine taken, is seen by the tick that cleared the word, or this load sees it
+ * cleared: both sides are sequentially consistent. */
+void ftli_allocation_need_tick(struct ftli_device *device)
+{
+    if (FTLI_LIKELY(ftli_u32_load_seq_cst(&device->ticking) != 0))
+        return;
+    uint32_t expected = 0;
+    if (device->actor != NULL && ftli_u32_cas_seq_cst(&device->ticking, &expected, 1))
+        ftli_actor_run_within(device->actor, FTLI_TICK_NS);
+}

@@ -1,0 +1,303 @@
+/* Spans of pages: taken by best fit, given back, merged. */
+#include "actors/allocation/heap.h"
+
+#include <string.h>
+
+#include "actors/allocation/heap_inside.h"
+
+#define ALIGNMENT_MOST ((size_t)1 << 30)
+
+int ftli_heap_init(struct ftli_heap *heap, const struct ftli_heap_options *options)
+{
+    if (!options->space || options->id == 0 || options->id >= FTLI_HEAPS_MOST) {
+        return FTL_EINVAL;
+    }
+    memset(heap, 0, sizeof *heap);
+    heap->options = *options;
+    heap->free.space = options->space;
+    return FTL_OK;
+}
+
+void ftli_heap_fini(struct ftli_heap *heap)
+{
+    ftli_heap_fini_slabs(heap);
+    memset(heap, 0, sizeof *heap);
+}
+
+/* ---- lookups ---- */
+
+uint32_t ftli_heap_owner(const struct ftli_space *space, const void *address)
+{
+    return ftli_entry_owner(ftli_space_entry(space, address));
+}
+
+/* ---- the index and its tags ---- */
+
+static uint32_t short_pages(uint32_t pages, uint32_t committed)
+{
+    return pages < FTLI_RUN_PAGES ? committed : 0;
+}
+
+static void tag(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)
+{
+    struct ftli_page *head = ftli_heap_page(heap, number);
+    if (pages > 1) {
+        struct ftli_page *tail = ftli_heap_page(heap, number + pages - 1);
+        tail->pages = pages & FTLI_PAGES_BITS;
+        tail->state = FTLI_PAGE_FREE_TAIL;
+    }
+    head->pages = pages & FTLI_PAGES_BITS;
+    head->state = FTLI_PAGE_FREE;
+    head->committed = committed;
+    ftli_free_index_insert(&heap->free, number);
+    heap->free_runs++;
+    heap->short_committed_pages += short_pages(pages, committed);
+}
+
+struct ftli_free_span ftli_heap_take_free(struct ftli_heap *heap, uint32_t number)
+{
+    struct ftli_page *head = ftli_heap_page(heap, number);
+    uint32_t pages = head->pages;
+    ftli_free_index_remove(&heap->free, number);
+    head->state = FTLI_PAGE_NONE;
+    if (pages > 1) {
+        ftli_heap_page(heap, number + pages - 1)->state = FTLI_PAGE_NONE;
+    }
+    heap->free_runs--;
+    heap->short_committed_pages -= short_pages(pages, head->committed);
+    return (struct ftli_free_span){number, pages, head->committed};
+}
+
+void ftli_heap_put_free(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)
+{
+    const struct ftli_space *space = heap->options.space;
+    uint32_t end = number + pages;
+    if (ftli_space_joined(space, number, heap->options.id)) {
+        const struct ftli_page *before = ftli_heap_page(heap, number - 1);
+        if (before->state == FTLI_PAGE_FREE_TAIL || (before->state == FTLI_PAGE_FREE && before->pages == 1)) {
+            number -= before->pages;
+            committed += ftli_heap_page(heap, number)->committed;
+            ftli_heap_take_free(heap, number);
+        }
+    }
+    if (ftli_space_joined(space, end, heap->options.id)) {
+        const struct ftli_page *after = ftli_heap_page(heap, end);
+        if (after->state == FTLI_PAGE_FREE) {
+            uint32_t first = end;
+            end += after->pages;
+            committed += after->committed;
+            ftli_heap_take_free(heap, first);
+        }
+    }
+    tag(heap, number, end - number, committed);
+}
+
+void ftli_heap_carve(struct ftli_heap *heap, struct ftli_free_span span, uint32_t start, uint32_t pages)
+{
+    bool full = span.committed == span.pages;
+    uint32_t front_pages = start - span.number, back_pages = span.pages - front_pages - pages;
+    uint32_t rest = span.committed - (full ? pages : ftli_heap_count_committed(heap, start, pages));
+    if (front_pages) {
+        uint32_t front = full ? front_pages : ftli_heap_count_committed(heap, span.number, front_pages);
+        tag(heap, span.number, front_pages, front);
+        rest -= front;
+    }
+    if (back_pages) {
+        tag(heap, start + pages, back_pages, rest);
+    }
+}
+
+/* ---- spans freed just now, kept whole for a request of their length ---- */
+
+static void push_quick(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    struct ftli_page *page = ftli_heap_page(heap, number);
+    page->state = FTLI_PAGE_QUICK;
+    page->left = heap->quick[pages];
+    heap->quick[pages] = number;
+    heap->quick_filled[pages / 64] |= (uint64_t)1 << (pages % 64);
+    heap->quick_pages += pages;
+    heap->free_runs++;
+    heap->short_committed_pages += short_pages(pages, pages);
+}
+
+static uint32_t pop_quick(struct ftli_heap *heap, uint32_t pages)
+{
+    uint32_t number = heap->quick[pages];
+    struct ftli_page *page = ftli_heap_page(heap, number);
+    heap->quick[pages] = page->left;
+    if (!page->left) {
+        heap->quick_filled[pages / 64] &= ~((uint64_t)1 << (pages % 64));
+    }
+    heap->quick_pages -= pages;
+    heap->free_runs--;
+    heap->short_committed_pages -= short_pages(pages, pages);
+    return number;
+}
+
+void ftli_heap_flush_quick(struct ftli_heap *heap)
+{
+    for (unsigned word = 0; word < sizeof heap->quick_filled / sizeof heap->quick_filled[0]; word++) {
+        while (heap->quick_filled[word]) {
+            uint32_t pages = word * 64 + (uint32_t)__builtin_ctzll(heap->quick_filled[word]);
+            uint32_t number = pop_quick(heap, pages);
+            ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
+            ftli_heap_put_free(heap, number, pages, pages);
+        }
+    }
+}
+
+/* ---- take and give ---- */
+
+static uint32_t fits_at(const struct ftli_heap *heap, uint32_t number, uint32_t pages, size_t alignment)
+{
+    uintptr_t address = (uintptr_t)ftli_space_address(heap->options.space, number);
+    size_t skip = (-address & (alignment - 1)) >> FTLI_PAGE_SHIFT;
+    return skip + pages <= ftli_heap_page(heap, number)->pages ? number + (uint32_t)skip : 0;
+}
+
+uint32_t ftli_heap_find(const struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *start)
+{
+    uint32_t number = ftli_free_index_fit(&heap->free, pages);
+    *start = number;
+    if (number && alignment > FTLI_PAGE_BYTES) {
+        *start = fits_at(heap, number, pages, alignment);
+        if (!*start) {
+            number = ftli_free_index_fit(&heap->free, pages + (uint32_t)(alignment >> FTLI_PAGE_SHIFT) - 1);
+            *start = number ? fits_at(heap, number, pages, alignment) : 0;
+        }
+    }
+    return number;
+}
+
+static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
+{
+    size_t bytes = (size_t)pages << FTLI_PAGE_SHIFT;
+    uint32_t first, granules;
+    if (alignment > FTLI_GRANULE_BYTES) {
+        bytes += alignment;
+    }
+    int result = ftli_space_grow(heap->options.space, bytes, &first, &granules);
+    if (result != FTL_OK) {
+        return result;
+    }
+    ftli_space_set_owner(heap->options.space, first, granules, heap->options.id);
+    heap->granules += granules;
+    heap->free_pages += (uint64_t)granules * FTLI_GRANULE_PAGES;
+    ftli_heap_count_metadata(heap, first);
+    ftli_heap_count_metadata(heap, first + (granules - 1) * FTLI_GRANULE_PAGES);
+    ftli_heap_put_free(heap, first, granules * FTLI_GRANULE_PAGES, 0);
+    return FTL_OK;
+}
+
+/* A span that needs no commitment, if merging what waits can make one; else the best there is, in a new arena at last. */
+int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start)
+{
+    *number = ftli_heap_find(heap, pages, alignment, start);
+    if (*number && ftli_heap_page(heap, *number)->committed == ftli_heap_page(heap, *number)->pages) {
+        return FTL_OK;
+    }
+    if (heap->quick_pages) {
+        ftli_heap_flush_quick(heap);
+        *number = ftli_heap_find(heap, pages, alignment, start);
+    }
+    if (*number) {
+        return FTL_OK;
+    }
+    int result = heap->options.grows ? grow(heap, pages, alignment) : FTL_ENOMEM;
+    if (result == FTL_OK) {
+        *number = ftli_heap_find(heap, pages, alignment, start);
+    }
+    return result;
+}
+
+static void use(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    struct ftli_page *page = ftli_heap_page(heap, number);
+    page->pages = pages & FTLI_PAGES_BITS;
+    page->state = FTLI_PAGE_USED;
+    heap->used_pages += pages;
+    heap->free_pages -= pages;
+    heap->free_committed_pages -= pages;
+}
+
+int ftli_heap_take_span(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed)
+{
+    uint32_t found, start;
+    if (pages <= FTLI_QUICK_PAGES && alignment <= FTLI_PAGE_BYTES && heap->quick[pages]) {
+        start = pop_quick(heap, pages);
+        use(heap, start, pages);
+        *number = start;
+        *zeroed = false;
+        return FTL_OK;
+    }
+    int result = ftli_heap_find_or_grow(heap, pages, alignment, &found, &start);
+    if (result != FTL_OK) {
+        return result;
+    }
+    struct ftli_free_span span = ftli_heap_take_free(heap, found);
+    bool zero = false;
+    if (span.committed != span.pages || heap->any_huge) { /* else every page of it was handed out before */
+        zero = ftli_heap_all_zero(heap, start, pages);
+        result = ftli_heap_commit(heap, &span, start, pages);
+        if (result != FTL_OK) {
+            tag(heap, span.number, span.pages, span.committed);
+            return result;
+        }
+    }
+    ftli_heap_carve(heap, span, start, pages);
+    use(heap, start, pages);
+    ftli_heap_count_metadata(heap, start);
+    ftli_heap_count_metadata(heap, start + pages - 1);
+    *number = start;
+    *zeroed = zero;
+    return FTL_OK;
+}
+
+void ftli_heap_give_span(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    heap->used_pages -= pages;
+    heap->free_pages += pages;
+    heap->free_committed_pages += pages;
+    if (pages <= FTLI_QUICK_PAGES && (size_t)pages << FTLI_PAGE_SHIFT <= heap->options.quick_bytes) {
+        if ((heap->quick_pages + pages) << FTLI_PAGE_SHIFT > heap->options.quick_bytes) {
+            ftli_heap_flush_quick(heap);
+        }
+        push_quick(heap, number, pages);
+        return;
+    }
+    ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
+    ftli_heap_put_free(heap, number, pages, pages);
+}
+
+int ftli_heap_take_pages(struct ftli_heap *heap, size_t bytes, size_t alignment, void **out, bool *zeroed)
+{
+    if (alignment == 0 || (alignment & (alignment - 1)) || alignment > ALIGNMENT_MOST) {
+        return FTL_EINVAL;
+    }
+    size_t pages = (bytes >> FTLI_PAGE_SHIFT) + ((bytes & (FTLI_PAGE_BYTES - 1)) != 0);
+    if (pages > FTLI_SPAN_MOST - (ALIGNMENT_MOST >> FTLI_PAGE_SHIFT)) {
+        return FTL_ENOMEM;
+    }
+    uint32_t number;
+    int result = ftli_heap_take_span(heap, pages ? (uint32_t)pages : 1, alignment, &number, zeroed);
+    if (result == FTL_OK) {
+        *out = ftli_space_address(heap->options.space, number);
+    }
+    return result;
+}
+
+int ftli_heap_give_pages(struct ftli_heap *heap, void *address)
+{
+    uint64_t entry = ftli_space_entry(heap->options.space, address);
+    if (ftli_entry_owner(entry) != heap->options.id || (uintptr_t)address % FTLI_PAGE_BYTES) {
+        return FTL_EINTERNAL;
+    }
+    uint32_t number = ftli_entry_number(entry, address);
+    const struct ftli_page *page = &ftli_entry_granule(entry)->pages[number % FTLI_GRANULE_PAGES];
+    if (page->state != FTLI_PAGE_USED) {
+        return FTL_EINTERNAL;
+    }
+    ftli_heap_give_span(heap, number, page->pages);
+    return FTL_OK;
+}

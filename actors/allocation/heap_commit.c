@@ -1,0 +1,105 @@
+/* Commitment: which pages count as memory, and which are known to be zero. */
+#include "actors/allocation/heap_inside.h"
+#include "actors/allocation/os_memory.h"
+
+static uint32_t count_written(struct ftli_piece piece)
+{
+    unsigned count = 0;
+    for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
+        uint64_t mask = ftli_word_mask(w, piece.from, piece.to);
+        count += (unsigned)__builtin_popcountll(piece.granule->written[w] & mask);
+    }
+    return count;
+}
+
+static uint32_t piece_committed(struct ftli_piece piece)
+{
+    if (piece.granule->huge) {
+        return piece.granule->committed ? piece.to - piece.from : 0;
+    }
+    return ftli_piece_whole(piece) ? piece.granule->committed : count_written(piece);
+}
+
+uint32_t ftli_heap_count_committed(const struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    uint32_t count = 0, end = number + pages;
+    while (number < end) {
+        struct ftli_piece piece = ftli_heap_piece(heap, number, end);
+        count += piece_committed(piece);
+        number += piece.to - piece.from;
+    }
+    return count;
+}
+
+bool ftli_heap_all_zero(const struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    uint32_t end = number + pages;
+    while (number < end) {
+        struct ftli_piece piece = ftli_heap_piece(heap, number, end);
+        for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
+            if (piece.granule->written[w] & ftli_word_mask(w, piece.from, piece.to)) {
+                return false;
+            }
+        }
+        number += piece.to - piece.from;
+    }
+    return true;
+}
+
+/* A granule without a committed page that lies wholly in the free span may become huge: nothing of it is in use, and
+ * nobody else's counts change when all of it is committed at once. */
+static void advise(struct ftli_heap *heap, struct ftli_granule *granule, const struct ftli_free_span *span)
+{
+    if (granule->huge || granule->committed || heap->options.huge_from_bytes == 0 ||
+        heap->committed_pages << FTLI_PAGE_SHIFT < heap->options.huge_from_bytes || granule->number < span->number ||
+        granule->number + FTLI_GRANULE_PAGES > span->number + span->pages) {
+        return;
+    }
+    if (ftli_os_advise_huge(granule->address, FTLI_GRANULE_BYTES)) {
+        granule->huge = true;
+        heap->any_huge = true;
+    }
+}
+
+int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32_t number, uint32_t pages)
+{
+    uint32_t end = number + pages, need = 0;
+    for (uint32_t n = number; n < end;) {
+        struct ftli_piece piece = ftli_heap_piece(heap, n, end);
+        struct ftli_granule *granule = piece.granule;
+        advise(heap, granule, span);
+        if (granule->huge) {
+            need += granule->committed ? 0 : FTLI_GRANULE_PAGES;
+        } else {
+            need += piece.to - piece.from - piece_committed(piece);
+        }
+        n += piece.to - piece.from;
+    }
+    if (need && heap->options.charge && !heap->options.charge(heap->options.context, (size_t)need << FTLI_PAGE_SHIFT)) {
+        return FTL_ELIMIT;
+    }
+    for (uint32_t n = number; n < end;) {
+        struct ftli_piece piece = ftli_heap_piece(heap, n, end);
+        struct ftli_granule *granule = piece.granule;
+        unsigned before = count_written(piece);
+        for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
+            granule->written[w] |= ftli_word_mask(w, piece.from, piece.to);
+        }
+        granule->committed =
+            granule->huge ? FTLI_GRANULE_PAGES : (uint16_t)(granule->committed + (piece.to - piece.from) - before);
+        n += piece.to - piece.from;
+    }
+    heap->committed_pages += need;
+    heap->free_committed_pages += need; /* still free: the caller takes it */
+    span->committed += need;
+    return FTL_OK;
+}
+
+void ftli_heap_count_metadata(struct ftli_heap *heap, uint32_t number)
+{
+    struct ftli_granule *granule = ftli_space_granule(heap->options.space, number);
+    if (FTLI_UNLIKELY(!granule->counted)) {
+        granule->counted = true;
+        heap->metadata_bytes += sizeof *granule;
+    }
+}

@@ -1,0 +1,83 @@
+/* What the files of the heap share: spans in and out of the index, and commitment. For heap*.c only.
+ *
+ * Numbers are page numbers of the heap's space. A span passed around as (number, pages) lies in granules of this heap.
+ */
+#ifndef FTLI_ACTORS_ALLOCATION_HEAP_INSIDE_H
+#define FTLI_ACTORS_ALLOCATION_HEAP_INSIDE_H
+
+#include <fettle/fettle.h>
+
+#include "actors/allocation/heap.h"
+
+#define FTLI_PAGES_BITS 0x0fffffffu
+
+static inline struct ftli_page *ftli_heap_page(const struct ftli_heap *heap, uint32_t number)
+{
+    return ftli_space_page(heap->options.space, number);
+}
+
+struct ftli_free_span {
+    uint32_t number, pages, committed;
+};
+
+/* The part of a span that lies in one granule: pages from..to - 1 of it. */
+struct ftli_piece {
+    struct ftli_granule *granule;
+    unsigned from, to;
+};
+
+/* The piece that begins at `number` of the span that ends before `end`. */
+static inline struct ftli_piece ftli_heap_piece(const struct ftli_heap *heap, uint32_t number, uint32_t end)
+{
+    unsigned from = number % FTLI_GRANULE_PAGES;
+    uint32_t left = end - number;
+    unsigned to = left < FTLI_GRANULE_PAGES - from ? from + left : FTLI_GRANULE_PAGES;
+    return (struct ftli_piece){ftli_space_granule(heap->options.space, number), from, to};
+}
+
+/* The bits of word `word` of a granule's bitmap that stand for pages from..to - 1. */
+static inline uint64_t ftli_word_mask(unsigned word, unsigned from, unsigned to)
+{
+    unsigned low = from > word * 64 ? from - word * 64 : 0;
+    unsigned high = to < word * 64 + 64 ? to - word * 64 : 64;
+    return (~(uint64_t)0 >> (64 - (high - low))) << low;
+}
+
+static inline bool ftli_piece_whole(struct ftli_piece piece)
+{
+    return piece.from == 0 && piece.to == FTLI_GRANULE_PAGES;
+}
+
+/* ---- heap.c: the index and its tags. Totals of pages (used, free, committed) are the callers' business. */
+void ftli_heap_put_free(struct ftli_heap *, uint32_t number, uint32_t pages, uint32_t committed); /* merges */
+struct ftli_free_span ftli_heap_take_free(struct ftli_heap *, uint32_t number); /* the one that begins there */
+/* Puts back what is left of a span taken out when start..start + pages - 1 of it are used. */
+void ftli_heap_carve(struct ftli_heap *, struct ftli_free_span, uint32_t start, uint32_t pages);
+void ftli_heap_flush_quick(struct ftli_heap *); /* merges what waits */
+/* A free span and where in it `pages` fit at the alignment (bytes); 0: none. */
+uint32_t ftli_heap_find(const struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *start);
+int ftli_heap_find_or_grow(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start);
+int ftli_heap_take_span(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed);
+void ftli_heap_give_span(struct ftli_heap *, uint32_t number, uint32_t pages); /* was used, its head is marked so */
+
+/* ---- heap_commit.c */
+uint32_t ftli_heap_count_committed(const struct ftli_heap *, uint32_t number, uint32_t pages);
+bool ftli_heap_all_zero(const struct ftli_heap *, uint32_t number, uint32_t pages);
+/* Makes some pages of a free span usable; its count follows (a huge granule is committed whole, all of it inside the span).
+ * FTL_ELIMIT changes nothing. */
+int ftli_heap_commit(struct ftli_heap *, struct ftli_free_span *, uint32_t number, uint32_t pages);
+/* The descriptors of the granule will be resident from now on. */
+void ftli_heap_count_metadata(struct ftli_heap *, uint32_t number);
+
+/* ---- heap_slab.c */
+void ftli_heap_release_spare_slabs(struct ftli_heap *);
+void ftli_heap_fini_slabs(struct ftli_heap *);
+struct ftli_slab_totals {
+    uint64_t pages, used_bytes, partial;
+};
+/* The slab whose first page is `number`; then, when all were seen, the trees against the totals. */
+bool ftli_heap_check_slab(const struct ftli_heap *, const struct ftli_page *, uint32_t number,
+                          struct ftli_slab_totals *, char *why, size_t why_bytes);
+bool ftli_heap_check_slab_trees(const struct ftli_heap *, const struct ftli_slab_totals *, char *why, size_t why_bytes);
+
+#endif

@@ -1,0 +1,101 @@
+/* Giving free committed pages back to the OS: the longest runs first (best fit wants them last), from their upper end. */
+#include "actors/allocation/heap_inside.h"
+#include "actors/allocation/os_memory.h"
+
+/* The pages from..to - 1 of one granule are zero and not committed any more. */
+static uint32_t forget(struct ftli_heap *heap, struct ftli_piece piece)
+{
+    uint32_t count = 0;
+    for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
+        uint64_t mask = ftli_word_mask(w, piece.from, piece.to);
+        count += (uint32_t)__builtin_popcountll(piece.granule->written[w] & mask);
+        piece.granule->written[w] &= ~mask;
+    }
+    count = piece.granule->huge ? piece.granule->committed : count;
+    piece.granule->committed = (uint16_t)(piece.granule->committed - count);
+    heap->committed_pages -= count;
+    heap->free_committed_pages -= count;
+    return count;
+}
+
+/* The piece of the span that ends at `end` with at most `most` committed pages in it. */
+static struct ftli_piece last_piece(const struct ftli_heap *heap, uint32_t number, uint32_t end, uint64_t most)
+{
+    uint32_t first = (end - 1) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+    struct ftli_piece piece = ftli_heap_piece(heap, first > number ? first : number, end);
+    if (piece.granule->huge || most >= FTLI_GRANULE_PAGES) {
+        return piece;
+    }
+    unsigned from = piece.to;
+    for (uint64_t count = 0; from > piece.from; from--) {
+        count += piece.granule->written[(from - 1) / 64] >> ((from - 1) % 64) & 1;
+        if (count > most) {
+            break;
+        }
+    }
+    piece.from = from;
+    return piece;
+}
+
+/* Purges about `most` pages of the free span, its upper end first; what it did not reach stays committed. */
+static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t most)
+{
+    struct ftli_free_span span = ftli_heap_take_free(heap, number);
+    uint32_t end = span.number + span.pages;
+    uint64_t done = 0;
+    while (end > span.number && done < most && done < span.committed) {
+        struct ftli_piece piece = last_piece(heap, span.number, end, most - done);
+        uint32_t first = piece.granule->number + piece.from;
+        end = first;
+        if (piece.granule->huge && (!ftli_piece_whole(piece) || most - done < FTLI_GRANULE_PAGES)) {
+            continue;
+        }
+        if (ftli_heap_count_committed(heap, first, piece.to - piece.from) == 0) {
+            continue;
+        }
+        if (!ftli_os_discard(ftli_space_address(heap->options.space, first), (size_t)(piece.to - piece.from)
+                                                                                 << FTLI_PAGE_SHIFT)) {
+            break;
+        }
+        done += forget(heap, piece);
+    }
+    span.committed -= (uint32_t)done;
+    ftli_heap_put_free(heap, span.number, span.pages, span.committed);
+    return done;
+}
+
+size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_bytes)
+{
+    uint64_t keep = keep_bytes >> FTLI_PAGE_SHIFT;
+    uint64_t budget = budget_bytes ? (budget_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT : UINT64_MAX;
+    uint64_t done = 0;
+    budget = budget < FTLI_GRANULE_PAGES ? FTLI_GRANULE_PAGES : budget; /* a huge granule goes whole */
+    if (keep == 0) {
+        ftli_heap_release_spare_slabs(heap);
+    }
+    if (heap->free_committed_pages > keep) {
+        ftli_heap_flush_quick(heap);
+    }
+    for (unsigned bin = FTLI_BINS; bin-- > 1 && heap->free_committed_pages > keep && done < budget;) {
+        uint32_t at_pages = UINT32_MAX, at = 0, number;
+        while (heap->free.bins[bin].committed && heap->free_committed_pages > keep && done < budget &&
+               (number = ftli_free_index_before(&heap->free, bin, at_pages, at)) != 0) {
+            const struct ftli_page *head = ftli_heap_page(heap, number);
+            at_pages = head->pages;
+            at = number;
+            if (head->committed) {
+                uint64_t over = heap->free_committed_pages - keep;
+                done += purge_span(heap, number, over < budget - done ? over : budget - done);
+            }
+        }
+    }
+    if (done && heap->options.uncharge) {
+        heap->options.uncharge(heap->options.context, (size_t)done << FTLI_PAGE_SHIFT);
+    }
+    return (size_t)done << FTLI_PAGE_SHIFT;
+}
+
+size_t ftli_heap_free_resident_bytes(const struct ftli_heap *heap)
+{
+    return (size_t)heap->free_committed_pages << FTLI_PAGE_SHIFT;
+}

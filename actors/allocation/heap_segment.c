@@ -1,0 +1,96 @@
+/* Segments between heaps: whole granules that are free change owner, with what is committed of them. */
+#include "actors/allocation/heap_inside.h"
+
+/* Takes whole granules start..start + pages - 1 of a free span out of the heap. */
+static struct ftli_segment detach(struct ftli_heap *heap, uint32_t number, uint32_t start, uint32_t pages)
+{
+    struct ftli_space *space = heap->options.space;
+    struct ftli_free_span span = ftli_heap_take_free(heap, number);
+    uint32_t committed = ftli_heap_count_committed(heap, start, pages), granules = pages / FTLI_GRANULE_PAGES;
+    ftli_heap_carve(heap, span, start, pages);
+    heap->granules -= granules;
+    heap->free_pages -= pages;
+    heap->committed_pages -= committed;
+    heap->free_committed_pages -= committed;
+    for (uint32_t i = 0; i < granules; i++) {
+        if (ftli_space_granule(space, start + i * FTLI_GRANULE_PAGES)->counted) {
+            heap->metadata_bytes -= sizeof(struct ftli_granule);
+        }
+    }
+    ftli_space_set_owner(space, start, granules, 0);
+    return (struct ftli_segment){ftli_space_address(space, start), (size_t)pages << FTLI_PAGE_SHIFT};
+}
+
+int ftli_heap_detach_segment(struct ftli_heap *heap, size_t bytes, struct ftli_segment *out)
+{
+    size_t pages = bytes >> FTLI_PAGE_SHIFT;
+    if (bytes == 0 || bytes % FTLI_GRANULE_BYTES || pages > FTLI_SPAN_MOST / 2) {
+        return FTL_EINVAL;
+    }
+    uint32_t number, start;
+    int result = ftli_heap_find_or_grow(heap, (uint32_t)pages, FTLI_GRANULE_BYTES, &number, &start);
+    if (result == FTL_OK) {
+        *out = detach(heap, number, start, (uint32_t)pages);
+    }
+    return result;
+}
+
+unsigned ftli_heap_detach_free_segments(struct ftli_heap *heap, size_t keep_bytes, struct ftli_segment *out, unsigned n)
+{
+    uint64_t keep_pages = (keep_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT;
+    unsigned done = 0;
+    if (keep_bytes == 0) {
+        ftli_heap_release_spare_slabs(heap);
+    }
+    ftli_heap_flush_quick(heap);
+    for (unsigned bin = FTLI_BINS; bin-- > FTLI_EXACT_BINS && done < n;) {
+        uint32_t at_pages = UINT32_MAX, at = 0, number;
+        while (done < n && (number = ftli_free_index_before(&heap->free, bin, at_pages, at)) != 0) {
+            at_pages = ftli_heap_page(heap, number)->pages;
+            at = number;
+            uint32_t start = (number + FTLI_GRANULE_PAGES - 1) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+            uint32_t end = (number + at_pages) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+            uint64_t spare = heap->free_pages > keep_pages ? heap->free_pages - keep_pages : 0;
+            spare = spare / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+            if (end <= start || spare == 0) {
+                continue;
+            }
+            uint32_t pages = end - start < spare ? end - start : (uint32_t)spare;
+            out[done++] = detach(heap, number, end - pages, pages);
+        }
+    }
+    return done;
+}
+
+int ftli_heap_donate(struct ftli_heap *heap, const struct ftli_segment *segment)
+{
+    struct ftli_space *space = heap->options.space;
+    uint64_t entry = ftli_space_entry(space, segment->address);
+    if (!entry || (uintptr_t)segment->address % FTLI_GRANULE_BYTES || segment->bytes == 0 ||
+        segment->bytes % FTLI_GRANULE_BYTES) {
+        return FTL_EINVAL;
+    }
+    for (size_t offset = 0; offset < segment->bytes; offset += FTLI_GRANULE_BYTES) {
+        entry = ftli_space_entry(space, (const char *)segment->address + offset);
+        if (!entry || ftli_entry_owner(entry)) {
+            return FTL_EINVAL;
+        }
+    }
+    entry = ftli_space_entry(space, segment->address);
+    uint32_t number = ftli_entry_granule(entry)->number, pages = (uint32_t)(segment->bytes >> FTLI_PAGE_SHIFT);
+    ftli_space_set_owner(space, number, pages / FTLI_GRANULE_PAGES, heap->options.id);
+    uint32_t committed = ftli_heap_count_committed(heap, number, pages);
+    for (uint32_t n = number; n < number + pages; n += FTLI_GRANULE_PAGES) {
+        const struct ftli_granule *granule = ftli_space_granule(space, n);
+        heap->metadata_bytes += granule->counted ? sizeof *granule : 0;
+        heap->any_huge |= granule->huge;
+    }
+    heap->granules += pages / FTLI_GRANULE_PAGES;
+    heap->free_pages += pages;
+    heap->committed_pages += committed;
+    heap->free_committed_pages += committed;
+    ftli_heap_count_metadata(heap, number);
+    ftli_heap_count_metadata(heap, number + pages - 1);
+    ftli_heap_put_free(heap, number, pages, committed);
+    return FTL_OK;
+}

@@ -1,0 +1,196 @@
+/* What the tick, drain, the limit and the figures ask of a device: each shard in turn, under its token. */
+#include "actors/allocation/shard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COLLECT_MOST    4096
+#define SEGMENTS_AT_ONCE 16
+
+uint32_t ftli_allocation_collect(struct ftli_device *device)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        if (ftli_stack_is_empty(&shard->mailbox) && shard->in_hand == NULL)
+            continue;
+        if (!ftli_token_try_take(&shard->token)) {
+            left++;
+            continue;
+        }
+        (void)ftli_shard_collect(shard, COLLECT_MOST);
+        left += !ftli_shard_is_empty(shard);
+        ftli_token_release(&shard->token);
+    }
+    return left;
+}
+
+/* A magazine's headers, each to the shard of its block. */
+static void open_magazine(struct ftli_device *device, struct ftli_magazine *magazine)
+{
+    uint32_t count = ftli_u32_load_relaxed(&magazine->count);
+    for (uint32_t i = 0; i < count; i++) {
+        ftli_header_address(magazine->entries[i], FTLI_PURPOSE_GIVE_BACK, 0, 0);
+        ftli_allocation_post(device, magazine->entries[i]);
+    }
+    ftli_u32_store_relaxed(&magazine->count, 0);
+    ftli_depot_give(&device->depot, magazine);
+}
+
+void ftli_allocation_trim(struct ftli_device *device, unsigned force)
+{
+    for (unsigned c = 1; c < FTLI_CLASSES; c++) {
+        struct ftli_depot_stack *stack = &device->depot.full[c];
+        uint32_t depth = ftli_u32_load_relaxed(&stack->depth);
+        uint32_t least = ftli_u32_load_relaxed(&stack->least);
+        uint32_t surplus = force == 2 ? depth : force == 1 ? (depth + 1) / 2 : (least < depth ? least : depth);
+        for (uint32_t i = 0; i < surplus; i++) {
+            struct ftli_magazine *magazine = ftli_depot_take_full(&device->depot, c);
+            if (magazine == NULL)
+                break;
+            open_magazine(device, magazine);
+        }
+        ftli_u32_store_relaxed(&stack->least, ftli_u32_load_relaxed(&stack->depth));
+    }
+}
+
+/* Segments that a child has wholly free go to the device's own heap, where all sizes may have them. */
+static void gather_segments(struct ftli_device *device)
+{
+    struct ftli_segment segments[SEGMENTS_AT_ONCE];
+    struct ftli_shard *own = &device->shards[0];
+    for (uint32_t i = 1; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        if (!ftli_token_try_take(&shard->token))
+            continue;
+        unsigned n = ftli_heap_detach_free_segments(&shard->heap, 0, segments, SEGMENTS_AT_ONCE);
+        ftli_token_release(&shard->token);
+        if (n == 0)
+            continue;
+        ftli_token_take(&own->token); /* nothing else is held */
+        for (unsigned k = 0; k < n; k++)
+            (void)ftli_heap_donate(&own->heap, &segments[k]);
+        ftli_token_release(&own->token);
+    }
+}
+
+uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *device)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        ftli_token_take(&shard->token);
+        bytes += ftli_heap_free_resident_bytes(&shard->heap);
+        ftli_token_release(&shard->token);
+    }
+    return bytes;
+}
+
+uint64_t ftli_allocation_purge(struct ftli_device *device, uint64_t keep_bytes, uint64_t budget_bytes)
+{
+    uint64_t purged = 0;
+    gather_segments(device);
+    for (uint32_t i = device->shard_count; i-- > 0;) {
+        struct ftli_shard *shard = &device->shards[i];
+        uint64_t budget_left = budget_bytes == 0 ? 0 : budget_bytes - purged;
+        ftli_token_take(&shard->token);
+        uint64_t keep_here = i == 0 ? keep_bytes : 0; /* children: what they keep is a part of a segment each */
+        purged += ftli_heap_purge(&shard->heap, keep_here, budget_left);
+        ftli_token_release(&shard->token);
+        if (budget_bytes != 0 && purged >= budget_bytes)
+            break;
+    }
+    return purged;
+}
+
+void ftli_allocation_relieve(struct ftli_device *device)
+{
+    ftli_allocation_trim(device, 2);
+    (void)ftli_allocation_collect(device);
+    (void)ftli_allocation_purge(device, 0, 0);
+}
+
+void ftli_allocation_figures(struct ftli_device *device, struct ftli_device_figures *out)
+{
+    struct ftli_device_figures sum = {.limit = device->limit_bytes};
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        struct ftli_heap_figures figures;
+        ftli_token_take(&shard->token);
+        ftli_heap_figures(&shard->heap, &figures);
+        ftli_token_release(&shard->token);
+        sum.committed += figures.committed_bytes;
+        sum.free_committed += figures.free_committed_bytes;
+        sum.used += figures.used_bytes;
+        sum.slab_free += figures.slab_free_bytes;
+        sum.short_free += figures.short_free_bytes;
+        sum.free_runs += figures.free_runs;
+        sum.metadata += figures.metadata_bytes;
+        sum.arenas += figures.segments_bytes;
+        if (figures.largest_free_run > sum.largest_free_run)
+            sum.largest_free_run = figures.largest_free_run;
+    }
+    sum.depot = ftli_depot_bytes(&device->depot);
+    sum.metadata += ftli_depot_metadata_bytes(&device->depot);
+    *out = sum;
+}
+
+bool ftli_allocation_check(struct ftli_device *device, char *why, size_t why_bytes)
+{
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        ftli_token_take(&shard->token);
+        bool good = ftli_heap_check(&shard->heap, why, why_bytes);
+        ftli_token_release(&shard->token);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+double ftli_allocation_pressure(const struct ftli_device *device)
+{
+    return (double)ftli_u64_load_relaxed(&device->committed) / (double)device->limit_bytes;
+}
+
+uint64_t ftli_allocation_committed(const struct ftli_device *device)
+{
+    return ftli_u64_load_relaxed(&device->committed);
+}
+
+uint64_t ftli_allocation_limit(const struct ftli_device *device)
+{
+    return device->limit_bytes;
+}
+
+void ftli_allocation_collect_latencies(const struct ftli_device *device, unsigned lane, ftli_histogram_snapshot *into)
+{
+    for (uint32_t i = 0; i < device->shard_count; i++)
+        ftli_histogram_collect(&device->shards[i].latencies[lane], into);
+}
+
+unsigned ftli_allocation_shards(const struct ftli_device *device)
+{
+    return device->shard_count;
+}
+
+const struct ftli_counters *ftli_allocation_counters(const struct ftli_device *device, unsigned shard)
+{
+    return &device->shards[shard].counters;
+}
+
+uint64_t ftli_allocation_block_bytes(const struct ftli_device *device, const struct ftli_header *header)
+{
+    uint64_t record = ftli_u64_load_acquire(&header->record);
+    unsigned c = ftli_record_class(record);
+    if (c != 0)
+        return ftli_class_bytes(c);
+    if ((ftli_record_flags(record) & FTLI_HEADER_VIEW) != 0)
+        return 0;
+    return ftli_heap_block_bytes(&device->space, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data));
+}
+
+ftli_event *ftli_allocation_completed(struct ftli_device *device)
+{
+    return &device->completed;
+}

@@ -1,0 +1,121 @@
+/* A port: the application thread's own actor. Small drops are delivered to it in place; it sends magazines on.
+ *
+ * Owns      The thread's magazines and counters, its ring of sampled events.
+ * Threads   Ports are process-global, type-stable and never freed. A port serves one thread of one runtime at a time. The
+ *           owner enters and leaves by plain stores; the allocation actor's tick claims the ports of idle and dead
+ *           threads (CORE.md section 2). The mapping is wiped in a forked child: there every gate reads closed.
+ * Invariant What is behind the gate (rack, countdowns) is touched by the owner while busy, or by the claimer while the gate is
+ *           CLAIMED and busy was 0 after a membarrier; never by both.
+ */
+#ifndef FTLI_ACTORS_PORT_PORT_H
+#define FTLI_ACTORS_PORT_PORT_H
+
+#include <pthread.h>
+
+#include <fettle/fettle.h>
+
+#include "actors/allocation/allocation.h"
+#include "actors/tracking/tracking.h"
+
+enum ftli_gate {
+    FTLI_GATE_CLOSED = 0, /* no runtime, or wiped by a fork */
+    FTLI_GATE_OPEN = 1,
+    FTLI_GATE_CLAIMED = 2,
+};
+
+enum ftli_port_state {
+    FTLI_PORT_FREE = 0,   /* of no runtime, held by no thread */
+    FTLI_PORT_USED = 1,   /* serves a thread */
+    FTLI_PORT_VACANT = 2, /* its thread is gone; the next thread of the same runtime takes it, counters running on */
+    FTLI_PORT_ORPHAN = 3, /* its runtime is gone; its thread still holds it */
+    FTLI_PORT_TAKING = 4, /* one thread is between two of these */
+};
+
+struct ftli_port {
+    FTLI_ALIGNED(64) ftli_atomic_u32 busy; /* the owner's; pairs: port-claim */
+    ftli_atomic_u32 gate;                  /* the claimer's; pairs: port-claim */
+    ftli_atomic_u32 runtime;               /* number; 0: none */
+    uint32_t strict;                       /* 1: no membarrier here; busy and gate are sequentially consistent */
+    uint64_t born_word;                    /* bits of a new word: FIXED, and SLOW where every drop is a message */
+    uint32_t born_flags;                   /* likewise of the record */
+    uint32_t home;                         /* shard that is tried first */
+    uint32_t countdown[FTLI_TRACKING_TIERS]; /* news until the next sampled one, per tier */
+    uint64_t random;                       /* of the next countdown */
+    struct ftl_runtime *owner;             /* the runtime */
+    struct ftli_rack rack;
+    FTLI_ALIGNED(64) struct ftli_counters counters; /* written by the owner, read by any */
+    /* ---- not the owner's */
+    FTLI_ALIGNED(64) ftli_atomic_u32 state;
+    uint32_t index;
+    pthread_mutex_t life;  /* robust, held by the thread: its death is seen by who tries it */
+    bool life_ready;
+    uint64_t seen_activity; /* the claimer's */
+    uint64_t seen_ns;
+    ftli_atomic_u64 opened_cycles; /* when the thread took it: for the share of time that tracking takes */
+    struct ftli_event_ring ring;
+};
+
+enum { FTLI_PORTS_MOST = 8192 };
+
+/* The thread's view: its ports, the last used first, and its current scope. Zeroed in a forked child. */
+struct ftli_thread {
+    struct ftli_port *port; /* NULL: none yet */
+    uint32_t runtime;       /* number that `port` serves; 0: none */
+    uint32_t others;
+    struct ftli_port *ports[4];
+    uint64_t scope;
+};
+
+extern _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));
+
+/* False: bypass (a call inside a call, a signal handler, or the port is claimed). */
+FTLI_INLINE bool ftli_port_enter(struct ftli_port *port)
+{
+    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&port->busy) != 0))
+        return false;
+#if defined __SANITIZE_THREAD__
+    ftli_u32_store_seq_cst(&port->busy, 1);
+    bool open = ftli_u32_load_seq_cst(&port->gate) == FTLI_GATE_OPEN;
+#else
+    if (FTLI_UNLIKELY(port->strict))
+        ftli_u32_store_seq_cst(&port->busy, 1);
+    else
+        ftli_u32_store_relaxed(&port->busy, 1);
+    FTLI_COMPILER_BARRIER(); /* pairs: port-claim; the claimer's membarrier stands for the processor's */
+    bool open = ftli_u32_load_acquire(&port->gate) == FTLI_GATE_OPEN;
+#endif
+    if (FTLI_LIKELY(open))
+        return true;
+    ftli_u32_store_release(&port->busy, 0);
+    return false;
+}
+
+FTLI_INLINE void ftli_port_leave(struct ftli_port *port)
+{
+    ftli_u32_store_release(&port->busy, 0);
+}
+
+/* This thread's port for the runtime, or NULL: bypass. The first call of a thread takes one. */
+FTLI_INLINE struct ftli_port *ftli_port_find(uint32_t runtime)
+{
+    return FTLI_LIKELY(ftli_thread.runtime == runtime) ? ftli_thread.port : NULL;
+}
+struct ftli_port *ftli_port_acquire(struct ftl_runtime *);
+
+/* The ports of a runtime, for sums: index 0 .. ftli_port_count() - 1, NULL where one is another's. */
+uint32_t ftli_port_count(void);
+struct ftli_port *ftli_port_at(uint32_t index, uint32_t runtime);
+
+/* Ports idle for 50 ms, and those of dead threads, give up their magazines. Returns how many still hold or work. */
+uint64_t ftli_port_claim_idle(void *runtime, uint64_t now_ns);
+/* Close: every gate shut and every call over, or false after the wait. */
+bool ftli_port_close_all(struct ftl_runtime *, uint64_t wait_ns);
+/* After close: the ports are of no runtime. */
+void ftli_port_release_all(struct ftl_runtime *);
+/* True in a child of the process that opened the first runtime. */
+bool ftli_port_is_forked(void);
+int ftli_port_prepare(void); /* once, by the first open; FTL_ENOMEM */
+/* Bytes of ports that are in use. */
+size_t ftli_port_metadata_bytes(uint32_t runtime);
+
+#endif

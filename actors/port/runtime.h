@@ -1,0 +1,80 @@
+/* A runtime as its actors are put together: the one place that names all of them.
+ *
+ * Owns      Everything of one ftl_runtime. The struct itself is type-stable and kept for its number, so that a call
+ *           that comes after close finds it CLOSED.
+ * Threads   Written by open and close; `state`, `parity` and `bypassing` are atomics; the actors' states are theirs.
+ */
+#ifndef FTLI_ACTORS_PORT_RUNTIME_H
+#define FTLI_ACTORS_PORT_RUNTIME_H
+
+#include "actors/allocation/allocation.h"
+#include "actors/cleanup/cleanup.h"
+#include "actors/defragmentation/defragmentation.h"
+#include "actors/leak_detection/leak_detection.h"
+#include "actors/port/port.h"
+#include "actors/telemetry/telemetry.h"
+#include "actors/tracking/tracking.h"
+#include "runtime/compose/topology.h"
+#include "runtime/supervise/supervisor.h"
+#include "tensor/label.h"
+#include "tensor/scope.h"
+
+enum ftli_runtime_state {
+    FTLI_RUNTIME_NONE = 0,
+    FTLI_RUNTIME_OPEN = 1,
+    FTLI_RUNTIME_CLOSING = 2, /* new is refused */
+    FTLI_RUNTIME_CLOSED = 3,
+};
+
+struct ftl_runtime {
+    uint32_t number;
+    ftli_atomic_u32 state;
+    ftli_atomic_u64 bypassing; /* calls inside that have no port */
+    ftli_atomic_u32 parity;    /* of drain's epoch, 0 or 1 */
+    ftli_token draining;
+    struct ftli_topology *topology;
+    ftli_kernel *kernel;
+    uint64_t opened_ns;
+    ftli_atomic_u32 stamp_ms; /* coarse time since open; moved by the tick and by slow paths */
+    struct ftli_table table;
+    struct ftli_device *device;
+    struct ftli_counters shared; /* of calls without a port: fetch-and-add */
+    ftli_atomic_u64 peak_live_bytes;
+    ftli_atomic_u64 committed_at_peak;
+    struct ftli_labels labels;
+    struct ftli_scopes scopes;
+    struct ftli_sampling sampling;
+    uint8_t tier_of_class[FTLI_COUNTED_CLASSES];
+    bool refuse_pinned;
+    struct ftli_allocation allocation;
+    struct ftli_cleanup cleanup;
+    struct ftli_tracking tracking;
+    struct ftli_defragmentation defragmentation;
+    struct ftli_leak_detection leak_detection;
+    struct ftli_telemetry telemetry;
+    ftli_supervisor *supervisor;
+    ftli_actor *allocation_actor, *cleanup_actor, *tracking_actor, *defragmentation_actor, *leak_detection_actor,
+        *telemetry_actor; /* NULL: not in the topology */
+};
+
+/* By number; NULL: none was opened. The struct may be of a closed one. */
+struct ftl_runtime *ftli_runtime_of(uint32_t number);
+FTLI_INLINE bool ftli_runtime_is_open(const struct ftl_runtime *runtime)
+{
+    return ftli_u32_load_acquire(&runtime->state) == FTLI_RUNTIME_OPEN;
+}
+
+/* simulated: no threads, virtual time, the seed's order (runtime/kernel/simulation.h): for tests. */
+int ftli_runtime_open_as(const ftl_open_options *, bool simulated, uint64_t seed, ftl_runtime **out);
+
+/* Sums over all counter blocks, in the order that keeps the laws. */
+void ftli_runtime_totals(struct ftl_runtime *, struct ftli_totals *);
+/* All of ftl_stats. Also what telemetry publishes. */
+void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
+/* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why. */
+int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
+
+/* The thread's last error: a sentence; returns status. */
+int ftli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
+#endif
