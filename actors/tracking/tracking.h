@@ -10,7 +10,8 @@
 #define FTLI_ACTORS_TRACKING_TRACKING_H
 
 #include "actors/tracking/settings.h"
-#include "runtime/base/atomics.h"
+#include "runtime/kernel/actor.h"
+#include "runtime/kernel/token.h"
 
 #define FTLI_COUNTED_CLASSES 33 /* of allocation's size classes, 0: whole pages, or a view */
 
@@ -83,15 +84,85 @@ void ftli_event_ring_put(struct ftli_event_ring *, const struct ftli_event_recor
 /* Up to n events out; by one reader at a time. */
 uint32_t ftli_event_ring_take(struct ftli_event_ring *, struct ftli_event_record *out, uint32_t n);
 
-/* Rates as a port uses them: one in `period` of each tier is sampled, by countdown. 0: none. */
+/* Rates as a port uses them: one in `period` of each tier is sampled, by countdown. 0: none.
+ * The period is a whole number or, by `longer` / 2^32 chance, one more: so the mean is 1 / rate exactly. */
 struct ftli_sampling {
     uint32_t tiers;
     uint64_t up_to_bytes[FTLI_TRACKING_TIERS];
     uint32_t period[FTLI_TRACKING_TIERS];
+    uint32_t longer[FTLI_TRACKING_TIERS];
     uint64_t every_one_from_bytes; /* UINT64_MAX: not at all */
 };
 
-/* What a level does: none and minimal sample nothing, standard the rates as given, detailed and debug every tensor at debug. */
+/* What a level does: none and minimal sample nothing; standard the rates as given; detailed twice them, 50 % at most;
+ * debug every tensor. */
 void ftli_sampling_from(struct ftli_sampling *, const struct ftli_tracking_settings *);
+/* The tier of a size; FTLI_TRACKING_TIERS: of none. */
+unsigned ftli_sampling_tier(const struct ftli_sampling *, uint64_t bytes);
+/* How many of the tier until the next one that is sampled, that one included; 0: none ever. A port's first countdown is
+ * one of these as well. Uniform over 1 .. 2 period - 1, so that no rhythm of the program meets the same tensor always. */
+uint32_t ftli_sampling_countdown(const struct ftli_sampling *, unsigned tier, uint64_t *random);
+
+/* ---- the actor ------------------------------------------------------------------------------------------------------
+ *
+ * Every 100 ms, while events come, the actor empties the ports' rings into its own ring of the last `events` ones. It is armed
+ * by ftli_tracking_note; it stops by itself. A level that samples nothing has no ring.
+ */
+
+enum { FTLI_TRACKING_TICK_NS = 100 * 1000 * 1000 };
+enum { FTLI_TRACKING_HEADER_BYTES = 12 }; /* what tracking keeps in each tensor's header: record and stamp */
+
+/* What tracking costs the program, and what there is to track. */
+struct ftli_tracking_load {
+    uint64_t tracking_cycles; /* sum over the ports */
+    uint64_t thread_cycles;   /* sum over the ports' threads: since each took its port */
+    uint64_t live, live_bytes;
+    uint64_t events_lost; /* sum over the ports' rings */
+    uint64_t ring_bytes;  /* of the ports' rings */
+};
+
+struct ftli_tracking_world {
+    const struct ftli_tracking_settings *settings; /* lives as long as the actor */
+    /* Up to n events out of the ports' rings, one ring after the other; 0: all are empty. One caller at a time. */
+    uint32_t (*take_events)(void *user, struct ftli_event_record *out, uint32_t n);
+    void (*read_load)(void *user, struct ftli_tracking_load *out);
+    void *user;
+};
+
+struct ftli_tracking {
+    struct ftli_tracking_world world;
+    ftli_actor *actor;                /* NULL until attached: events are then taken by who reads them */
+    ftli_token token;                 /* over what follows */
+    struct ftli_event_record *events; /* the last `capacity`, event k at k % capacity; NULL: none are kept */
+    uint32_t capacity;
+    size_t events_bytes;    /* of the mapping */
+    ftli_atomic_u64 taken;  /* events ever taken; moved under the token */
+    ftli_atomic_u64 cycles; /* of the actor's own runs */
+};
+
+extern const ftli_actor_operations ftli_tracking_operations;
+
+int ftli_tracking_init(struct ftli_tracking *, const struct ftli_tracking_world *); /* FTL_ENOMEM */
+void ftli_tracking_fini(struct ftli_tracking *);
+void ftli_tracking_attach(struct ftli_tracking *, ftli_actor *);
+/* A port's ring is half full, or holds something while the program pauses: one load and a look at the clock if the actor is
+ * armed. Async-signal-safe. */
+void ftli_tracking_note(struct ftli_tracking *);
+
+/* The last n events of those kept, the newest last; what still lies in the ports' rings included. Returns how many.
+ * Waits for who reads or empties at the same moment. */
+uint32_t ftli_tracking_events(struct ftli_tracking *, struct ftli_event_record *out, uint32_t n);
+
+struct ftli_tracking_figures {
+    double time_overhead;   /* share of the calling threads' time */
+    double memory_overhead; /* bytes in headers / live bytes; 0 without live bytes */
+    uint64_t events;        /* ever taken */
+    uint64_t kept, lost;
+    uint64_t header_bytes; /* 12 a live tensor: all that grows with the program */
+    uint64_t ring_bytes;   /* fixed: the actor's and the ports' */
+    uint64_t own_cycles;   /* of the actor, on service threads */
+};
+/* Any thread; waits for nobody. */
+void ftli_tracking_read(struct ftli_tracking *, struct ftli_tracking_figures *out);
 
 #endif

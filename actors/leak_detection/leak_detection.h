@@ -1,0 +1,101 @@
+/* leak_detection's address: what outlived its scope or its thread, what hangs on a pin, all that is alive; and the audit.
+ *
+ * What      Walks of the table, which is the registry: exact, and nothing is stopped. A report's rows are groups of tensors of
+ *           one label, site, scope and cause.
+ * Threads   Any, for all but the operations; walks of several threads do not disturb each other.
+ * Cost      A walk reads each line of the table once; the actor's own are cut into slices, and take 0.1 % of a core at most.
+ */
+#ifndef FTLI_ACTORS_LEAK_DETECTION_LEAK_DETECTION_H
+#define FTLI_ACTORS_LEAK_DETECTION_LEAK_DETECTION_H
+
+#include <fettle/fettle.h>
+
+#include "actors/allocation/allocation.h"
+#include "actors/leak_detection/settings.h"
+#include "actors/tracking/tracking.h"
+#include "runtime/kernel/kernel.h"
+#include "tensor/label.h"
+#include "tensor/scope.h"
+
+enum {
+    FTLI_LEAK_SLICE_SLOTS = 16384,
+    FTLI_LEAK_PINNED_MOST = 1024, /* dropped and pinned tensors that are watched at once */
+};
+#define FTLI_LEAK_PINNED_NS UINT64_C(10000000000)
+
+/* What a port's number of its thread says: see thread_ended. */
+enum ftli_thread_fate {
+    FTLI_THREAD_UNKNOWN = 0, /* or alive */
+    FTLI_THREAD_ENDED = 1,   /* *ended_ns says when it was seen, on the kernel's clock */
+};
+
+struct ftli_leak_detection_world {
+    const struct ftli_leak_detection_settings *settings; /* NULL: not in the topology; scope 0 s, thread none then */
+    struct ftli_table *table;
+    const struct ftli_scopes *scopes;
+    const struct ftli_labels *labels;
+    struct ftli_device *device;
+    ftli_kernel *kernel;
+    uint64_t opened_ns; /* on the kernel's clock; stamps count milliseconds from here */
+    /* What became of the thread that made a tensor, from the id of its record. NULL: nobody can say, and no tensor is
+     * reported as having outlived its thread. */
+    enum ftli_thread_fate (*thread_ended)(void *user, uint32_t record_id, uint64_t *ended_ns);
+    void *user;
+};
+
+/* A header that a walk saw DROPPED with pins, and when one saw it first. */
+struct ftli_leak_pinned {
+    uint64_t tensor;
+    uint64_t seen_ns;
+};
+
+struct ftli_leak_detection {
+    struct ftli_leak_detection_world world;
+    ftli_actor *actor; /* NULL until attached */
+    ftli_token token;  /* over pinned */
+    uint32_t pinned_count;
+    struct ftli_leak_pinned
+        *pinned; /* FTLI_LEAK_PINNED_MOST of them: a mapping, of which only what is used is resident */
+    /* the actor's own walk */
+    ftli_atomic_u32 noted; /* pairs: leak-noted */
+    uint32_t next_slot;    /* 0: no walk runs */
+    uint32_t end_slot;
+    uint64_t walk_busy_ns, walk_found, walk_ended_ns;
+    /* of the last walk that ended, the actor's or a caller's */
+    ftli_atomic_u64 suspects;
+    ftli_atomic_u64 walks;
+};
+
+extern const ftli_actor_operations ftli_leak_detection_operations;
+
+int ftli_leak_detection_init(struct ftli_leak_detection *, const struct ftli_leak_detection_world *); /* FTL_ENOMEM */
+void ftli_leak_detection_fini(struct ftli_leak_detection *);
+void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
+/* A scope with living members was ended, a thread is gone, or a pinned tensor was dropped: the actor looks, soon but seldom.
+ * One load if that was noted already. Async-signal-safe. */
+void ftli_leak_detection_note(struct ftli_leak_detection *);
+/* ftl_stats.leak_suspects: tensors that outlived their scope or thread, or hang on a pin, as the last walk found them. */
+uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *);
+
+/* ftl_leak_scan, on the calling thread. options may be NULL. FTL_OK; FTL_EINVAL; FTL_ENOTSUP: a cause that is not in this
+ * version, or reachability; FTL_ETIMEDOUT; FTL_ENOMEM. */
+int ftli_leak_scan(struct ftli_leak_detection *, const ftl_leak_options *options, ftl_leak_report **out);
+/* For close, at rest: all that is LIVE, each with its cause or 0. *out is NULL if there is none. FTL_ENOMEM. */
+int ftli_leak_list_alive(struct ftli_leak_detection *, ftl_leak_report **out);
+/* ftl_leak_report_free. NULL: nothing. */
+void ftli_leak_report_destroy(ftl_leak_report *);
+
+/* ---- the audit of CORE.md section 5: slots counted state by state. Exact at rest. */
+struct ftli_audit_count {
+    uint64_t tensors, bytes, block_bytes; /* a view: 0 bytes, its root has them */
+};
+struct ftli_audit {
+    struct ftli_audit_count live, dropped, reclaiming, quarantined;
+    struct ftli_audit_count pinned; /* the part of dropped that has pins */
+    uint64_t free, retired, unknown;
+};
+void ftli_audit_walk(const struct ftli_leak_detection *, struct ftli_audit *out);
+/* FTL_OK, or FTL_EINTERNAL and in `why` which equation failed, with the values. */
+int ftli_audit_compare(const struct ftli_audit *, const struct ftli_totals *, char *why, size_t why_bytes);
+
+#endif
