@@ -1,6 +1,7 @@
 #include "runtime/bridge/publisher.h"
 
 #include "runtime/bridge/endpoint.h"
+#include "runtime/bridge/foreign.h"
 #include "runtime/bridge/frame.h"
 
 #include <fettle/fettle.h>
@@ -124,7 +125,10 @@ static void *bind_main(void *user)
         return (void *)(intptr_t)errno;
     }
     umask(077);
-    return (void *)(intptr_t)(zmq_bind(publisher->socket, publisher->endpoint) == 0 ? 0 : errno);
+    ftli_foreign_enter();
+    int failed = zmq_bind(publisher->socket, publisher->endpoint) == 0 ? 0 : errno;
+    ftli_foreign_leave();
+    return (void *)(intptr_t)failed;
 }
 
 static int bind_apart(struct ftli_publisher *publisher)
@@ -146,13 +150,14 @@ static int bind_apart(struct ftli_publisher *publisher)
 
 static int open_socket(struct ftli_publisher *publisher, char *why, size_t why_size)
 {
+    ftli_foreign_enter();
     publisher->context = zmq_ctx_new();
-    if (publisher->context == NULL) {
-        return refuse(FTL_ENOMEM, why, why_size, "no context", publisher->endpoint);
-    }
-    publisher->socket = zmq_socket(publisher->context, ZMQ_PUB);
-    if (publisher->socket == NULL || set_options(publisher->socket) != 0) {
-        return refuse(FTL_EDEVICE, why, why_size, "no socket", publisher->endpoint);
+    publisher->socket = publisher->context == NULL ? NULL : zmq_socket(publisher->context, ZMQ_PUB);
+    bool set = publisher->socket != NULL && set_options(publisher->socket) == 0;
+    ftli_foreign_leave();
+    if (!set) {
+        return refuse(publisher->context == NULL ? FTL_ENOMEM : FTL_EDEVICE, why, why_size, "no socket",
+                      publisher->endpoint);
     }
     if (bind_apart(publisher) != 0) {
         snprintf(why, why_size, "%s: cannot be bound: %s", publisher->endpoint, zmq_strerror(errno));
@@ -198,9 +203,11 @@ int ftli_publisher_open(const char *endpoint, struct ftli_publisher **out, char 
 static int send_frame(void *socket, const void *bytes, size_t count, int flags)
 {
     int sent;
+    ftli_foreign_enter();
     do {
         sent = zmq_send(socket, bytes, count, flags | ZMQ_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
+    ftli_foreign_leave();
     return sent < 0 ? -1 : 0;
 }
 
@@ -226,11 +233,13 @@ int ftli_publisher_send(struct ftli_publisher *publisher, const char *topic, con
 
 static void close_socket(struct ftli_publisher *publisher)
 {
+    ftli_foreign_enter();
     if (publisher->socket != NULL) {
         zmq_close(publisher->socket); /* leaves the file where it is */
     }
     while (publisher->context != NULL && zmq_ctx_term(publisher->context) != 0 && errno == EINTR) {
     }
+    ftli_foreign_leave();
     if (publisher->bound) {
         unlink(publisher->endpoint + strlen("ipc://")); /* under the lock: nobody else can have bound there */
     }

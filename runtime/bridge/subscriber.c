@@ -2,11 +2,13 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/bridge/endpoint.h"
+#include "runtime/bridge/foreign.h"
 #include "runtime/bridge/frame.h"
 
 #include <fettle/fettle.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,9 +56,13 @@ int ftli_subscriber_open(const char *endpoint, const char *topic, struct ftli_su
     }
     snprintf(address, sizeof address, "ipc://%s", path);
     snprintf(subscriber->topic, sizeof subscriber->topic, "%s", topic);
+    ftli_foreign_enter();
     subscriber->context = zmq_ctx_new();
     subscriber->socket = subscriber->context == NULL ? NULL : zmq_socket(subscriber->context, ZMQ_SUB);
-    if (subscriber->socket == NULL || set_options(subscriber) != 0 || zmq_connect(subscriber->socket, address) != 0) {
+    bool connected =
+        subscriber->socket != NULL && set_options(subscriber) == 0 && zmq_connect(subscriber->socket, address) == 0;
+    ftli_foreign_leave();
+    if (!connected) {
         snprintf(why, why_size, "%s: %s", address, zmq_strerror(errno));
         ftli_subscriber_close(subscriber);
         return FTL_EDEVICE;
@@ -157,9 +163,12 @@ int ftli_subscriber_receive(struct ftli_subscriber *subscriber, uint64_t timeout
         zmq_pollitem_t item = {.socket = subscriber->socket, .events = ZMQ_POLLIN};
         uint64_t now_ns = ftli_clock_now_ns();
         uint64_t left_ms = now_ns < deadline_ns ? (deadline_ns - now_ns + FTLI_NS_PER_MS - 1) / FTLI_NS_PER_MS : 0;
+        ftli_foreign_enter();
         int ready = zmq_poll(&item, 1, left_ms > 3600000 ? 3600000 : (long)left_ms);
+        bool read = ready > 0 && read_message(subscriber, &reading) == 0;
+        ftli_foreign_leave();
         if (ready > 0) {
-            if (read_message(subscriber, &reading) == 0) {
+            if (read) {
                 return judge(subscriber, &reading, out, why, why_size);
             }
             if (errno != EAGAIN) {
@@ -182,10 +191,12 @@ void ftli_subscriber_close(struct ftli_subscriber *subscriber)
     if (subscriber == NULL) {
         return;
     }
+    ftli_foreign_enter();
     if (subscriber->socket != NULL) {
         zmq_close(subscriber->socket);
     }
     while (subscriber->context != NULL && zmq_ctx_term(subscriber->context) != 0 && errno == EINTR) {
     }
+    ftli_foreign_leave();
     free(subscriber);
 }
