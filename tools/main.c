@@ -9,6 +9,9 @@
 
 static const struct ftli_command *const commands[] = {
     &ftli_command_replay,
+#if FETTLE_BRIDGE
+    &ftli_command_stat,
+#endif
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
