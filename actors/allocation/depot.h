@@ -29,12 +29,12 @@ int ftli_depot_init(struct ftli_depot *, uint32_t magazines); /* FTL_ENOMEM */
 void ftli_depot_fini(struct ftli_depot *);
 
 struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *, unsigned size_class); /* NULL: none */
-struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *);                     /* NULL: none; a drop makes none */
-struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *);                     /* NULL: no memory */
+struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *); /* NULL: none; a drop makes none */
+struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *); /* NULL: no memory */
 /* By what is in it: to the full ones if it holds anything. */
 void ftli_depot_give(struct ftli_depot *, struct ftli_magazine *);
 
-uint64_t ftli_depot_bytes(const struct ftli_depot *);       /* of the blocks in it */
+uint64_t ftli_depot_bytes(const struct ftli_depot *); /* of the blocks in it */
 size_t ftli_depot_metadata_bytes(const struct ftli_depot *);
 
 #endif

@@ -8,11 +8,11 @@
 
 #include "runtime/base/os.h"
 
-#define HUGE_FROM_BYTES  (UINT64_C(32) << 20)
-#define QUICK_BYTES      (UINT64_C(4) << 20)
-#define SEGMENT_BYTES    (UINT64_C(2) << 20)
-#define MAGAZINES_MOST   (UINT32_C(1) << 20)
-#define MAGAZINE_SHARE   32 /* a magazine's bytes are this part of a thread's cache at most */
+#define HUGE_FROM_BYTES (UINT64_C(32) << 20)
+#define QUICK_BYTES     (UINT64_C(4) << 20)
+#define SEGMENT_BYTES   (UINT64_C(2) << 20)
+#define MAGAZINES_MOST  (UINT32_C(1) << 20)
+#define MAGAZINE_SHARE  32 /* a magazine's bytes are this part of a thread's cache at most */
 
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)
@@ -227,8 +227,8 @@ int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct
     ftli_token_release(&shard->token);
     if (header == NULL)
         return FTL_ELIMIT;
-    ftli_u64_store_release(&header->record, ftli_record_make(ftli_table_slot(device->table, header), 0, device->index,
-                                                             FTLI_HEADER_VIEW));
+    ftli_u64_store_release(
+        &header->record, ftli_record_make(ftli_table_slot(device->table, header), 0, device->index, FTLI_HEADER_VIEW));
     *out = header;
     return FTL_OK;
 }

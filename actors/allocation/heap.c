@@ -5,6 +5,7 @@
 
 #include "actors/allocation/heap_inside.h"
 
+#define REST_TRIES     8
 #define ALIGNMENT_MOST ((size_t)1 << 30)
 
 int ftli_heap_init(struct ftli_heap *heap, const struct ftli_heap_options *options)
@@ -14,7 +15,7 @@ int ftli_heap_init(struct ftli_heap *heap, const struct ftli_heap_options *optio
     }
     memset(heap, 0, sizeof *heap);
     heap->options = *options;
-    heap->free.space = options->space;
+    heap->whole.space = heap->rest.space = options->space;
     return FTL_OK;
 }
 
@@ -49,7 +50,7 @@ static void tag(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_
     head->pages = pages & FTLI_PAGES_BITS;
     head->state = FTLI_PAGE_FREE;
     head->committed = committed;
-    ftli_free_index_insert(&heap->free, number);
+    ftli_free_index_insert(committed == pages ? &heap->whole : &heap->rest, number);
     heap->free_runs++;
     heap->short_committed_pages += short_pages(pages, committed);
 }
@@ -58,7 +59,7 @@ struct ftli_free_span ftli_heap_take_free(struct ftli_heap *heap, uint32_t numbe
 {
     struct ftli_page *head = ftli_heap_page(heap, number);
     uint32_t pages = head->pages;
-    ftli_free_index_remove(&heap->free, number);
+    ftli_free_index_remove(head->committed == pages ? &heap->whole : &heap->rest, number);
     head->state = FTLI_PAGE_NONE;
     if (pages > 1) {
         ftli_heap_page(heap, number + pages - 1)->state = FTLI_PAGE_NONE;
@@ -156,18 +157,41 @@ static uint32_t fits_at(const struct ftli_heap *heap, uint32_t number, uint32_t 
     return skip + pages <= ftli_heap_page(heap, number)->pages ? number + (uint32_t)skip : 0;
 }
 
-uint32_t ftli_heap_find(const struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *start)
+/* The best fit of one index, and where in it. */
+static uint32_t find_in(const struct ftli_heap *heap, const struct ftli_free_index *index, uint32_t pages,
+                        size_t alignment, uint32_t *start)
 {
-    uint32_t number = ftli_free_index_fit(&heap->free, pages);
+    uint32_t number = ftli_free_index_fit(index, pages);
     *start = number;
     if (number && alignment > FTLI_PAGE_BYTES) {
         *start = fits_at(heap, number, pages, alignment);
         if (!*start) {
-            number = ftli_free_index_fit(&heap->free, pages + (uint32_t)(alignment >> FTLI_PAGE_SHIFT) - 1);
+            number = ftli_free_index_fit(index, pages + (uint32_t)(alignment >> FTLI_PAGE_SHIFT) - 1);
             *start = number ? fits_at(heap, number, pages, alignment) : 0;
         }
     }
     return number;
+}
+
+/* Of the spans that are not wholly committed, the one where the fewest pages must be: best fits of growing length are
+ * looked at, a few. */
+static uint32_t find_in_rest(const struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *start)
+{
+    uint32_t best = 0, best_need = UINT32_MAX, longer = pages;
+    for (unsigned tries = 0; tries < REST_TRIES && longer <= FTLI_SPAN_MOST; tries++) {
+        uint32_t at, number = find_in(heap, &heap->rest, longer, alignment, &at);
+        if (!number) {
+            break;
+        }
+        uint32_t need = pages - ftli_heap_count_committed(heap, at, pages);
+        if (need < best_need) {
+            best = number;
+            best_need = need;
+            *start = at;
+        }
+        longer = ftli_heap_page(heap, number)->pages + 1u;
+    }
+    return best;
 }
 
 static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
@@ -190,23 +214,27 @@ static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
     return FTL_OK;
 }
 
-/* A span that needs no commitment, if merging what waits can make one; else the best there is, in a new arena at last. */
+/* What is committed serves first, also where a shorter span that is not would do: committed pages are what a heap costs.
+ * Then what can be merged, then new pages, at last a new arena. */
 int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start)
 {
-    *number = ftli_heap_find(heap, pages, alignment, start);
-    if (*number && ftli_heap_page(heap, *number)->committed == ftli_heap_page(heap, *number)->pages) {
+    *number = find_in(heap, &heap->whole, pages, alignment, start);
+    if (*number) {
         return FTL_OK;
     }
     if (heap->quick_pages) {
         ftli_heap_flush_quick(heap);
-        *number = ftli_heap_find(heap, pages, alignment, start);
+        *number = find_in(heap, &heap->whole, pages, alignment, start);
+    }
+    if (!*number) {
+        *number = find_in_rest(heap, pages, alignment, start);
     }
     if (*number) {
         return FTL_OK;
     }
     int result = heap->options.grows ? grow(heap, pages, alignment) : FTL_ENOMEM;
     if (result == FTL_OK) {
-        *number = ftli_heap_find(heap, pages, alignment, start);
+        *number = find_in_rest(heap, pages, alignment, start);
     }
     return result;
 }

@@ -120,7 +120,8 @@ struct ftli_heap {
     struct ftli_slab_class classes[FTLI_CLASSES];
     uint32_t quick[FTLI_QUICK_PAGES + 1];             /* by length: the span freed last, 0: none */
     uint64_t quick_filled[FTLI_QUICK_PAGES / 64 + 1]; /* lengths that have one */
-    struct ftli_free_index free;
+    struct ftli_free_index whole;                     /* free spans of which every page is committed */
+    struct ftli_free_index rest;                      /* the other free spans */
 };
 
 #endif

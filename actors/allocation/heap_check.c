@@ -6,7 +6,8 @@
 void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *out)
 {
     uint64_t slab_bytes = heap->slab_pages << FTLI_PAGE_SHIFT;
-    uint32_t longest = ftli_free_index_longest(&heap->free);
+    uint32_t whole = ftli_free_index_longest(&heap->whole), rest = ftli_free_index_longest(&heap->rest);
+    uint32_t longest = whole > rest ? whole : rest;
     for (unsigned word = sizeof heap->quick_filled / sizeof heap->quick_filled[0]; word-- > 0;) {
         if (heap->quick_filled[word]) {
             uint32_t quick = word * 64 + 63u - (uint32_t)__builtin_clzll(heap->quick_filled[word]);
@@ -64,8 +65,9 @@ static bool check_granule(struct walk *w, const struct ftli_granule *granule)
                          granule->committed, written, granule->huge);
 }
 
-static bool in_index(const struct ftli_free_index *index, uint32_t number, uint32_t pages)
+static bool in_index(const struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)
 {
+    const struct ftli_free_index *index = committed == pages ? &heap->whole : &heap->rest;
     return ftli_free_index_before(index, ftli_free_index_bin(pages), pages, number + 1) == number;
 }
 
@@ -80,9 +82,9 @@ static bool check_free(struct walk *w, uint32_t number, const struct ftli_page *
             return FAIL(w, "free span at page %u: %u pages, its tail says state %u, %u pages", number, pages,
                         tail->state, tail->pages);
         }
-        if (head->committed != committed || !in_index(&heap->free, number, pages)) {
+        if (head->committed != committed || !in_index(heap, number, pages, committed)) {
             return FAIL(w, "free span at page %u: committed says %u, is %u; indexed %d", number, head->committed,
-                        committed, in_index(&heap->free, number, pages));
+                        committed, in_index(heap, number, pages, committed));
         }
         if (w->after_free) {
             return FAIL(w, "free span at page %u was not merged with the one before it", number);
@@ -174,10 +176,8 @@ static bool check_spans(struct walk *w)
     }
 }
 
-static bool check_bins(struct walk *w)
+static bool check_bins(struct walk *w, const struct ftli_free_index *index, uint64_t *spans)
 {
-    const struct ftli_free_index *index = &w->heap->free;
-    uint64_t spans = 0;
     for (unsigned bin = 1; bin < FTLI_BINS; bin++) {
         uint32_t pages = UINT32_MAX, number = 0, committed = 0, before = 0;
         while ((number = ftli_free_index_before(index, bin, pages, number)) != 0) {
@@ -190,21 +190,22 @@ static bool check_bins(struct walk *w)
             return FAIL(w, "bin %u: %u committed spans counted, %u walked; %u spans, marked %d", bin,
                         index->bins[bin].committed, committed, before, filled);
         }
-        spans += before;
+        *spans += before;
     }
-    return equal(w, "spans in the index", spans, w->in_index);
+    return true;
 }
 
 bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
 {
     struct walk w = {.heap = heap, .why = why, .why_bytes = why_bytes};
     uint64_t chunk_bytes = heap->metadata_bytes;
-    if (!check_spans(&w) || !check_bins(&w)) {
+    uint64_t spans = 0;
+    if (!check_spans(&w) || !check_bins(&w, &heap->whole, &spans) || !check_bins(&w, &heap->rest, &spans)) {
         return false;
     }
     chunk_bytes -= w.metadata <= chunk_bytes ? w.metadata : 0; /* the rest are slab headers, in whole pages */
-    return equal(&w, "granules", heap->granules, w.granules) && equal(&w, "used pages", heap->used_pages, w.used) &&
-           equal(&w, "free pages", heap->free_pages, w.free) &&
+    return equal(&w, "spans in the indices", spans, w.in_index) && equal(&w, "granules", heap->granules, w.granules) &&
+           equal(&w, "used pages", heap->used_pages, w.used) && equal(&w, "free pages", heap->free_pages, w.free) &&
            equal(&w, "committed pages", heap->committed_pages, w.committed) &&
            equal(&w, "free committed pages", heap->free_committed_pages, w.free_committed) &&
            equal(&w, "committed = used + free committed", w.committed, w.used + w.free_committed) &&

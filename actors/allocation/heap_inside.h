@@ -54,8 +54,7 @@ struct ftli_free_span ftli_heap_take_free(struct ftli_heap *, uint32_t number); 
 /* Puts back what is left of a span taken out when start..start + pages - 1 of it are used. */
 void ftli_heap_carve(struct ftli_heap *, struct ftli_free_span, uint32_t start, uint32_t pages);
 void ftli_heap_flush_quick(struct ftli_heap *); /* merges what waits */
-/* A free span and where in it `pages` fit at the alignment (bytes); 0: none. */
-uint32_t ftli_heap_find(const struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *start);
+/* A free span and where in it `pages` fit at the alignment (bytes); FTL_ENOMEM. */
 int ftli_heap_find_or_grow(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start);
 int ftli_heap_take_span(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed);
 void ftli_heap_give_span(struct ftli_heap *, uint32_t number, uint32_t pages); /* was used, its head is marked so */

@@ -64,6 +64,24 @@ static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t mos
     return done;
 }
 
+static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *index, unsigned bin, uint64_t keep,
+                          uint64_t budget)
+{
+    uint32_t at_pages = UINT32_MAX, at = 0, number;
+    uint64_t done = 0;
+    while (index->bins[bin].committed && heap->free_committed_pages > keep && done < budget &&
+           (number = ftli_free_index_before(index, bin, at_pages, at)) != 0) {
+        const struct ftli_page *head = ftli_heap_page(heap, number);
+        at_pages = head->pages;
+        at = number;
+        if (head->committed) {
+            uint64_t over = heap->free_committed_pages - keep;
+            done += purge_span(heap, number, over < budget - done ? over : budget - done);
+        }
+    }
+    return done;
+}
+
 size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_bytes)
 {
     uint64_t keep = keep_bytes >> FTLI_PAGE_SHIFT;
@@ -77,16 +95,9 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
         ftli_heap_flush_quick(heap);
     }
     for (unsigned bin = FTLI_BINS; bin-- > 1 && heap->free_committed_pages > keep && done < budget;) {
-        uint32_t at_pages = UINT32_MAX, at = 0, number;
-        while (heap->free.bins[bin].committed && heap->free_committed_pages > keep && done < budget &&
-               (number = ftli_free_index_before(&heap->free, bin, at_pages, at)) != 0) {
-            const struct ftli_page *head = ftli_heap_page(heap, number);
-            at_pages = head->pages;
-            at = number;
-            if (head->committed) {
-                uint64_t over = heap->free_committed_pages - keep;
-                done += purge_span(heap, number, over < budget - done ? over : budget - done);
-            }
+        done += purge_bin(heap, &heap->rest, bin, keep, budget - done); /* what is purged stays there, or comes there */
+        if (done < budget) {
+            done += purge_bin(heap, &heap->whole, bin, keep, budget - done);
         }
     }
     if (done && heap->options.uncharge) {

@@ -35,6 +35,26 @@ int ftli_heap_detach_segment(struct ftli_heap *heap, size_t bytes, struct ftli_s
     return result;
 }
 
+static unsigned detach_from_bin(struct ftli_heap *heap, const struct ftli_free_index *index, unsigned bin,
+                                uint64_t keep_pages, struct ftli_segment *out, unsigned n)
+{
+    uint32_t at_pages = UINT32_MAX, at = 0, number;
+    unsigned done = 0;
+    while (done < n && (number = ftli_free_index_before(index, bin, at_pages, at)) != 0) {
+        at_pages = ftli_heap_page(heap, number)->pages;
+        at = number;
+        uint32_t start = (number + FTLI_GRANULE_PAGES - 1) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+        uint32_t end = (number + at_pages) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+        uint64_t spare = heap->free_pages > keep_pages ? heap->free_pages - keep_pages : 0;
+        spare = spare / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
+        if (end > start && spare) {
+            uint32_t pages = end - start < spare ? end - start : (uint32_t)spare;
+            out[done++] = detach(heap, number, end - pages, pages);
+        }
+    }
+    return done;
+}
+
 unsigned ftli_heap_detach_free_segments(struct ftli_heap *heap, size_t keep_bytes, struct ftli_segment *out, unsigned n)
 {
     uint64_t keep_pages = (keep_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT;
@@ -43,20 +63,10 @@ unsigned ftli_heap_detach_free_segments(struct ftli_heap *heap, size_t keep_byte
         ftli_heap_release_spare_slabs(heap);
     }
     ftli_heap_flush_quick(heap);
-    for (unsigned bin = FTLI_BINS; bin-- > FTLI_EXACT_BINS && done < n;) {
-        uint32_t at_pages = UINT32_MAX, at = 0, number;
-        while (done < n && (number = ftli_free_index_before(&heap->free, bin, at_pages, at)) != 0) {
-            at_pages = ftli_heap_page(heap, number)->pages;
-            at = number;
-            uint32_t start = (number + FTLI_GRANULE_PAGES - 1) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
-            uint32_t end = (number + at_pages) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
-            uint64_t spare = heap->free_pages > keep_pages ? heap->free_pages - keep_pages : 0;
-            spare = spare / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
-            if (end <= start || spare == 0) {
-                continue;
-            }
-            uint32_t pages = end - start < spare ? end - start : (uint32_t)spare;
-            out[done++] = detach(heap, number, end - pages, pages);
+    const struct ftli_free_index *indices[] = {&heap->whole, &heap->rest};
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned bin = FTLI_BINS; bin-- > FTLI_EXACT_BINS && done < n;) {
+            done += detach_from_bin(heap, indices[i], bin, keep_pages, out + done, n - done);
         }
     }
     return done;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLLECT_MOST    4096
+#define COLLECT_MOST     4096
 #define SEGMENTS_AT_ONCE 16
 
 uint32_t ftli_allocation_collect(struct ftli_device *device)

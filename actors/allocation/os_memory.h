@@ -20,6 +20,22 @@ static inline void *ftli_os_reserve(size_t bytes, size_t alignment)
     }
     return p + front;
 }
+static inline void *ftli_os_reserve_at(void *wanted, size_t bytes)
+{
+    void *p = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p == wanted) {
+        return p;
+    }
+    if (p != MAP_FAILED) {
+        munmap(p, bytes);
+    }
+    return NULL;
+}
+static inline bool ftli_os_advise_no_huge(void *address, size_t bytes)
+{
+    return madvise(address, bytes, MADV_NOHUGEPAGE) == 0;
+}
 static inline void ftli_os_release(void *address, size_t bytes)
 {
     munmap(address, bytes);

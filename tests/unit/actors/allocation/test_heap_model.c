@@ -34,7 +34,7 @@ static struct {
     unsigned char used[PAGES_MOST];    /* by page number */
     unsigned char written[PAGES_MOST]; /* since the last purge, as far as the model can know */
     size_t charged, limit;
-    unsigned long taken, refused;
+    unsigned long taken, refused, placed;
 } m;
 
 static bool charge(void *context, size_t bytes)
@@ -112,25 +112,21 @@ static size_t resident_bytes(unsigned heap)
     return resident;
 }
 
-/* Where best fit, lowest first, must place so many pages of the heap; 0: nowhere. */
+/* Where best fit, lowest first, among the runs that are committed all over must place so many pages; 0: nowhere. */
 static uint32_t expected_fit(unsigned heap, uint32_t pages)
 {
-    uint32_t best = 0, best_pages = UINT32_MAX, run = 0;
-    for (uint32_t n = FTLI_GRANULE_PAGES; n <= m.space.granules_used * FTLI_GRANULE_PAGES; n++) {
-        if (run && !ftli_space_joined(&m.space, n, heap + 1)) {
-            if (run >= pages && run < best_pages) {
+    uint32_t best = 0, best_pages = UINT32_MAX, run = 0, written = 0, end = m.space.granules_used * FTLI_GRANULE_PAGES;
+    for (uint32_t n = FTLI_GRANULE_PAGES; n <= end; n++) {
+        bool here = n < end && !m.used[n] && ftli_heap_owner(&m.space, ftli_space_address(&m.space, n)) == heap + 1;
+        if (run && (!here || !ftli_space_joined(&m.space, n, heap + 1))) {
+            if (run == written && run >= pages && run < best_pages) {
                 best = n - run;
                 best_pages = run;
             }
-            run = 0;
+            run = written = 0;
         }
-        bool here = n < m.space.granules_used * FTLI_GRANULE_PAGES && !m.used[n] &&
-                    ftli_heap_owner(&m.space, ftli_space_address(&m.space, n)) == heap + 1;
-        if (!here && run >= pages && run < best_pages) {
-            best = n - run;
-            best_pages = run;
-        }
-        run = here ? run + 1 : 0;
+        run += here;
+        written += here && m.written[n];
     }
     return best;
 }
@@ -181,6 +177,7 @@ static void take_pages(struct block *b, unsigned heap, bool exact_place)
     uint32_t number = number_of(out);
     cr_assert_eq((uintptr_t)out % (alignment < FTLI_PAGE_BYTES ? FTLI_PAGE_BYTES : alignment), 0);
     cr_assert(expected == 0 || number == expected, "best fit is %u, not %u", expected, number);
+    m.placed += expected != 0;
     cr_assert_eq(ftli_heap_owner(&m.space, out), heap + 1);
     cr_assert_eq(ftli_heap_block_bytes(&m.space, out), pages * FTLI_PAGE_BYTES);
     for (uint32_t n = number; n < number + pages; n++) {
@@ -240,7 +237,7 @@ static void purge(unsigned heap)
     size_t budget = random_below(2) ? 0 : 1 + random_below(1000000);
     size_t done = ftli_heap_purge(&m.heaps[heap], keep, budget);
     size_t after = ftli_heap_free_resident_bytes(&m.heaps[heap]);
-    cr_assert(keep == 0 || before - after == done, "%zu before, %zu after, purged %zu", before, after, done);
+    cr_assert(keep < FTLI_PAGE_BYTES || before - after == done, "%zu before, %zu after, purged %zu", before, after, done);
     cr_assert(after >= keep - keep % FTLI_PAGE_BYTES || before < keep, "kept %zu, not %zu", after, keep);
     for (uint32_t n = FTLI_GRANULE_PAGES; n < m.space.granules_used * FTLI_GRANULE_PAGES; n++) {
         const struct ftli_granule *granule = ftli_space_granule(&m.space, n);
@@ -330,7 +327,7 @@ Test(heap_model, pages_best_fit)
 {
     begin(1, 0, 0, SIZE_MAX);
     run(8000, false, 32);
-    cr_assert(m.taken > 2000, "%lu taken", m.taken);
+    cr_assert(m.taken > 2000 && m.placed > 50, "%lu taken, %lu where the model said", m.taken, m.placed);
     end();
 }
 
@@ -352,6 +349,6 @@ Test(heap_model, with_a_limit)
 {
     begin(4, 1 * MIB, 16 * MIB, 40 * MIB);
     run(15000, true, 64);
-    cr_assert(m.refused > 100, "the limit was met %lu times", m.refused);
+    cr_assert(m.refused > 20, "the limit was met %lu times", m.refused);
     end();
 }
