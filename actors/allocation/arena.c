@@ -2,7 +2,7 @@
 
 #include <fettle/fettle.h>
 
-#include "actors/allocation/os_memory.h"
+#include "runtime/base/os.h"
 
 #define GRANULES_MOST (1u << 21) /* 4 TiB */
 #define ROOM_MOST     ((size_t)64 << 30)

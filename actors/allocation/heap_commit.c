@@ -1,6 +1,6 @@
 /* Commitment: which pages count as memory, and which are known to be zero. */
 #include "actors/allocation/heap_inside.h"
-#include "actors/allocation/os_memory.h"
+#include "runtime/base/os.h"
 
 static uint32_t count_written(struct ftli_piece piece)
 {

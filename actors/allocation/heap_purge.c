@@ -1,6 +1,6 @@
 /* Giving free committed pages back to the OS: the longest runs first (best fit wants them last), from their upper end. */
 #include "actors/allocation/heap_inside.h"
-#include "actors/allocation/os_memory.h"
+#include "runtime/base/os.h"
 
 /* The pages from..to - 1 of one granule are zero and not committed any more. */
 static uint32_t forget(struct ftli_heap *heap, struct ftli_piece piece)

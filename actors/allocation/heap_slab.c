@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "actors/allocation/heap_inside.h"
-#include "actors/allocation/os_memory.h"
+#include "runtime/base/os.h"
 
 #define SLOTS_MOST    512u
 #define PAGES_MOST    16u /* 64 KiB, or 8 slots of the longest classes: */

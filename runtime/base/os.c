@@ -54,6 +54,17 @@ void *ftli_os_reserve(size_t bytes, size_t alignment)
     return whole + before;
 }
 
+void *ftli_os_reserve_at(void *at, size_t bytes)
+{
+    void *got = mmap(at, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != MAP_FAILED && got != at) { /* a kernel before 4.17 takes the address as a wish */
+        ftli_os_release(got, bytes);
+        return NULL;
+    }
+    return got == MAP_FAILED ? NULL : got;
+}
+
 void ftli_os_release(void *at, size_t bytes)
 {
     const size_t page = ftli_os_page_bytes();
@@ -79,6 +90,11 @@ bool ftli_os_zero_and_keep(void *at, size_t bytes)
 bool ftli_os_advise_huge(void *at, size_t bytes)
 {
     return madvise(at, bytes, MADV_HUGEPAGE) == 0;
+}
+
+bool ftli_os_advise_no_huge(void *at, size_t bytes)
+{
+    return madvise(at, bytes, MADV_NOHUGEPAGE) == 0;
 }
 
 bool ftli_os_advise_no_fork(void *at, size_t bytes, bool no_fork)

@@ -26,6 +26,8 @@ size_t ftli_os_page_bytes(void);
 
 /* Private zero pages, readable and writable, of which none is resident yet. alignment: a power of two. */
 void *ftli_os_reserve(size_t bytes, size_t alignment);
+/* The same exactly at `at`, a page's start, if nothing is mapped there; else NULL. */
+void *ftli_os_reserve_at(void *at, size_t bytes);
 void ftli_os_release(void *at, size_t bytes);
 
 /* The pages' memory goes back; they read as zeros when touched again. */
@@ -35,6 +37,7 @@ bool ftli_os_discard(void *at, size_t bytes);
 bool ftli_os_zero_and_keep(void *at, size_t bytes);
 
 bool ftli_os_advise_huge(void *at, size_t bytes);
+bool ftli_os_advise_no_huge(void *at, size_t bytes); /* also where the system makes all pages huge */
 bool ftli_os_advise_no_fork(void *at, size_t bytes, bool no_fork); /* a forked child does (not) have the range */
 bool ftli_os_advise_wipe_on_fork(void *at, size_t bytes);          /* a forked child reads zeros there */
 
