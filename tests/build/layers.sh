@@ -35,7 +35,10 @@ function foreign_allowed(file, header) {
     if (header ~ /^zstd/) return file ~ /^tools\//
     if (header ~ /^ck_/) return file ~ /^runtime\/(base|kernel)\//
     if (header ~ /^stdatomic[.]h$/) return file ~ /^(tools|examples)\//
-    if (header ~ /^(sys\/(mman|syscall|resource|eventfd|sysinfo)|linux\/.*|sched|pthread)[.]h$/)
+    if (header ~ /^pthread[.]h$/) # the port stands where the threads of the caller come in; the bridge binds apart
+        return file ~ /^(runtime\/(base|bridge)|actors\/port|tools|examples)\//
+    if (header ~ /^sched[.]h$/) return file ~ /^(runtime\/(base|bridge)|tools|examples)\//
+    if (header ~ /^(sys\/(mman|syscall|resource|eventfd|sysinfo)|linux\/.*)[.]h$/)
         return file ~ /^(runtime\/base|tools|examples)\//
     if (header ~ /^sys\/socket[.]h$/) return file ~ /^runtime\/bridge\//
     return 1
