@@ -9,6 +9,8 @@
 
 static const struct ftli_command *const commands[] = {
     &ftli_command_replay,
+    &ftli_command_topology_check,
+    &ftli_command_topology_show,
 #if FETTLE_BRIDGE
     &ftli_command_stat,
 #endif

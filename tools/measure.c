@@ -37,7 +37,7 @@ uint64_t ftli_measure_thread_cpu_ns(void)
 }
 
 /* The text of a small file under /proc or /sys; empty when it cannot be read. */
-static const char *slurp(const char *path, char *text, size_t size)
+static char *slurp(const char *path, char *text, size_t size)
 {
     text[0] = '\0';
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -82,13 +82,33 @@ uint64_t ftli_measure_minor_faults(void)
 uint64_t ftli_measure_physical_bytes(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES);
-    uint64_t bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : UINT64_MAX;
-    char text[64];
-    if (slurp("/sys/fs/cgroup/memory.max", text, sizeof text)[0] >= '0' && text[0] <= '9') {
-        uint64_t limit = strtoull(text, NULL, 10);
-        bytes = limit < bytes ? limit : bytes;
+    return pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : UINT64_MAX;
+}
+
+/* The least memory.max from this process's cgroup up to the root. */
+uint64_t ftli_measure_memory_limit_bytes(void)
+{
+    char text[1024], path[1200];
+    uint64_t least = ftli_measure_physical_bytes();
+    char *group = strstr(slurp("/proc/self/cgroup", text, sizeof text), "0::");
+    if (group == NULL) {
+        return least;
     }
-    return bytes;
+    group += 3;
+    group[strcspn(group, "\n")] = '\0';
+    for (;;) {
+        char figure[64];
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+        if (slurp(path, figure, sizeof figure)[0] >= '0' && figure[0] <= '9') {
+            uint64_t limit = strtoull(figure, NULL, 10);
+            least = limit < least ? limit : least;
+        }
+        char *slash = strrchr(group, '/');
+        if (slash == NULL) {
+            return least;
+        }
+        *slash = '\0';
+    }
 }
 
 uint64_t ftli_measure_clock_cost_ns(void)

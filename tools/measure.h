@@ -11,7 +11,8 @@ uint64_t ftli_measure_process_cpu_ns(void);      /* of all threads, those that h
 uint64_t ftli_measure_thread_cpu_ns(void);       /* of the calling one */
 uint64_t ftli_measure_minor_faults(void);        /* of the process */
 uint32_t ftli_measure_threads(void);             /* of the process; 0: cannot be known */
-uint64_t ftli_measure_physical_bytes(void);      /* memory of the machine, or less if a cgroup says so */
+uint64_t ftli_measure_physical_bytes(void);      /* memory of the machine */
+uint64_t ftli_measure_memory_limit_bytes(void);  /* the same, or less if a cgroup says so */
 
 /* What two neighbouring calls of now_ns cost: the median of many, to be taken off a measured time. */
 uint64_t ftli_measure_clock_cost_ns(void);

@@ -57,7 +57,7 @@ static int take_options(const struct ftli_arguments *arguments, struct ftli_pass
 /* A trace that cannot fit would be killed half-way: say so before. */
 static int check_memory(const char *path, const struct ftli_trace *trace)
 {
-    uint64_t there = ftli_measure_physical_bytes();
+    uint64_t there = ftli_measure_memory_limit_bytes();
     if (trace->peak_live_bytes <= there) {
         return -1;
     }

@@ -86,7 +86,9 @@ struct ftli_text ftli_text_percent(double share)
 {
     struct ftli_text out;
     double percent = share * 100;
-    int places = percent == 0 || percent >= 99.95 ? 0 : percent < 0.095 ? 2 : 1;
+    double whole = (double)(uint64_t)(percent + 0.5);
+    bool is_whole = percent >= 99.95 || (percent - whole < 0.0005 && whole - percent < 0.0005);
+    int places = is_whole ? 0 : percent < 0.095 ? 2 : 1;
     snprintf(out.text, sizeof out.text, "%.*f %%", places, percent);
     return out;
 }

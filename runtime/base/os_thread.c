@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,4 +76,13 @@ void ftli_os_thread_join(ftli_os_thread thread)
 {
     const int failed = pthread_join((pthread_t)thread.id, NULL);
     FTLI_INVARIANT(failed == 0, "pthread_join: %d", failed);
+}
+
+bool ftli_os_thread_private_files(void)
+{
+    if (unshare(CLONE_FS) != 0) {
+        return false;
+    }
+    umask(077);
+    return true;
 }

@@ -1,5 +1,6 @@
 #include "runtime/bridge/publisher.h"
 
+#include "runtime/base/os.h"
 #include "runtime/bridge/endpoint.h"
 #include "runtime/bridge/foreign.h"
 #include "runtime/bridge/frame.h"
@@ -8,9 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -116,36 +114,34 @@ static int set_options(void *socket)
                : -1;
 }
 
+struct binding {
+    struct ftli_publisher *publisher;
+    int failed; /* an errno */
+};
+
 /* On a thread of its own, which stops sharing the process's umask before it sets its own: the socket is its owner's from
  * the first moment, and no file that another thread makes meanwhile is touched by it. */
-static void *bind_main(void *user)
+static void bind_main(void *user)
 {
-    struct ftli_publisher *publisher = user;
-    if (unshare(CLONE_FS) != 0) {
-        return (void *)(intptr_t)errno;
+    struct binding *binding = user;
+    if (!ftli_os_thread_private_files()) {
+        binding->failed = errno;
+        return;
     }
-    umask(077);
     ftli_foreign_enter();
-    int failed = zmq_bind(publisher->socket, publisher->endpoint) == 0 ? 0 : errno;
+    binding->failed = zmq_bind(binding->publisher->socket, binding->publisher->endpoint) == 0 ? 0 : errno;
     ftli_foreign_leave();
-    return (void *)(intptr_t)failed;
 }
 
 static int bind_apart(struct ftli_publisher *publisher)
 {
-    pthread_t thread;
-    sigset_t all, before;
-    void *result = NULL;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, NULL, bind_main, publisher);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed == 0) {
-        pthread_join(thread, &result);
-        failed = (int)(intptr_t)result;
+    struct binding binding = {.publisher = publisher, .failed = EAGAIN};
+    ftli_os_thread thread;
+    if (ftli_os_thread_start(&thread, &(ftli_os_thread_options){.name = "ftl-bind"}, bind_main, &binding) == FTL_OK) {
+        ftli_os_thread_join(thread);
     }
-    errno = failed;
-    return failed == 0 ? 0 : -1;
+    errno = binding.failed;
+    return binding.failed == 0 ? 0 : -1;
 }
 
 static int open_socket(struct ftli_publisher *publisher, char *why, size_t why_size)
