@@ -93,11 +93,12 @@ void ftli_heap_put_free(struct ftli_heap *heap, uint32_t number, uint32_t pages,
     tag(heap, number, end - number, committed);
 }
 
-void ftli_heap_carve(struct ftli_heap *heap, struct ftli_free_span span, uint32_t start, uint32_t pages)
+void ftli_heap_carve(struct ftli_heap *heap, struct ftli_free_span span, uint32_t start, uint32_t pages,
+                     uint32_t committed)
 {
     bool full = span.committed == span.pages;
     uint32_t front_pages = start - span.number, back_pages = span.pages - front_pages - pages;
-    uint32_t rest = span.committed - (full ? pages : ftli_heap_count_committed(heap, start, pages));
+    uint32_t rest = span.committed - committed;
     if (front_pages) {
         uint32_t front = full ? front_pages : ftli_heap_count_committed(heap, span.number, front_pages);
         tag(heap, span.number, front_pages, front);
@@ -136,7 +137,7 @@ static uint32_t pop_quick(struct ftli_heap *heap, uint32_t pages)
     return number;
 }
 
-void ftli_heap_flush_quick(struct ftli_heap *heap)
+FTLI_NOINLINE void ftli_heap_flush_quick(struct ftli_heap *heap)
 {
     for (unsigned word = 0; word < sizeof heap->quick_filled / sizeof heap->quick_filled[0]; word++) {
         while (heap->quick_filled[word]) {
@@ -188,6 +189,9 @@ static uint32_t find_in_rest(const struct ftli_heap *heap, uint32_t pages, size_
             best = number;
             best_need = need;
             *start = at;
+        }
+        if (need == 0) {
+            break;
         }
         longer = ftli_heap_page(heap, number)->pages + 1u;
     }
@@ -249,16 +253,10 @@ static void use(struct ftli_heap *heap, uint32_t number, uint32_t pages)
     heap->free_committed_pages -= pages;
 }
 
-int ftli_heap_take_span(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed)
+static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number,
+                                    bool *zeroed)
 {
     uint32_t found, start;
-    if (pages <= FTLI_QUICK_PAGES && alignment <= FTLI_PAGE_BYTES && heap->quick[pages]) {
-        start = pop_quick(heap, pages);
-        use(heap, start, pages);
-        *number = start;
-        *zeroed = false;
-        return FTL_OK;
-    }
     int result = ftli_heap_find_or_grow(heap, pages, alignment, &found, &start);
     if (result != FTL_OK) {
         return result;
@@ -273,13 +271,31 @@ int ftli_heap_take_span(struct ftli_heap *heap, uint32_t pages, size_t alignment
             return result;
         }
     }
-    ftli_heap_carve(heap, span, start, pages);
+    ftli_heap_carve(heap, span, start, pages, pages);
     use(heap, start, pages);
     ftli_heap_count_metadata(heap, start);
     ftli_heap_count_metadata(heap, start + pages - 1);
     *number = start;
     *zeroed = zero;
     return FTL_OK;
+}
+
+int ftli_heap_take_span(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed)
+{
+    if (pages <= FTLI_QUICK_PAGES && alignment <= FTLI_PAGE_BYTES && heap->quick[pages]) {
+        uint32_t start = pop_quick(heap, pages);
+        use(heap, start, pages);
+        *number = start;
+        *zeroed = false;
+        return FTL_OK;
+    }
+    return take_found(heap, pages, alignment, number, zeroed);
+}
+
+static FTLI_NOINLINE void give_merged(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
+    ftli_heap_put_free(heap, number, pages, pages);
 }
 
 void ftli_heap_give_span(struct ftli_heap *heap, uint32_t number, uint32_t pages)
@@ -294,8 +310,7 @@ void ftli_heap_give_span(struct ftli_heap *heap, uint32_t number, uint32_t pages
         push_quick(heap, number, pages);
         return;
     }
-    ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
-    ftli_heap_put_free(heap, number, pages, pages);
+    give_merged(heap, number, pages);
 }
 
 int ftli_heap_take_pages(struct ftli_heap *heap, size_t bytes, size_t alignment, void **out, bool *zeroed)
@@ -315,17 +330,47 @@ int ftli_heap_take_pages(struct ftli_heap *heap, size_t bytes, size_t alignment,
     return result;
 }
 
-int ftli_heap_give_pages(struct ftli_heap *heap, void *address)
+/* The descriptor of the page that the address lies in; NULL: not of this heap. */
+static struct ftli_page *owned_page(const struct ftli_heap *heap, const void *address, uint32_t *number)
 {
     uint64_t entry = ftli_space_entry(heap->options.space, address);
-    if (ftli_entry_owner(entry) != heap->options.id || (uintptr_t)address % FTLI_PAGE_BYTES) {
-        return FTL_EINTERNAL;
+    if (FTLI_UNLIKELY(ftli_entry_owner(entry) != heap->options.id)) {
+        return NULL;
     }
-    uint32_t number = ftli_entry_number(entry, address);
-    const struct ftli_page *page = &ftli_entry_granule(entry)->pages[number % FTLI_GRANULE_PAGES];
-    if (page->state != FTLI_PAGE_USED) {
+    *number = ftli_entry_number(entry, address);
+    return &ftli_entry_granule(entry)->pages[*number % FTLI_GRANULE_PAGES];
+}
+
+static int give_used(struct ftli_heap *heap, const struct ftli_page *page, uint32_t number, const void *address)
+{
+    if (FTLI_UNLIKELY(page->state != FTLI_PAGE_USED || (uintptr_t)address % FTLI_PAGE_BYTES)) {
         return FTL_EINTERNAL;
     }
     ftli_heap_give_span(heap, number, page->pages);
     return FTL_OK;
+}
+
+int ftli_heap_give_pages(struct ftli_heap *heap, void *address)
+{
+    uint32_t number;
+    const struct ftli_page *page = owned_page(heap, address, &number);
+    return page ? give_used(heap, page, number, address) : FTL_EINTERNAL;
+}
+
+int ftli_heap_give_slot(struct ftli_heap *heap, void *address)
+{
+    uint32_t number;
+    const struct ftli_page *page = owned_page(heap, address, &number);
+    return page && page->state == FTLI_PAGE_SLAB ? ftli_heap_give_to_slab(heap, page->slab, address) : FTL_EINTERNAL;
+}
+
+int ftli_heap_give(struct ftli_heap *heap, void *address)
+{
+    uint32_t number;
+    const struct ftli_page *page = owned_page(heap, address, &number);
+    if (FTLI_UNLIKELY(!page)) {
+        return FTL_EINTERNAL;
+    }
+    return page->state == FTLI_PAGE_SLAB ? ftli_heap_give_to_slab(heap, page->slab, address)
+                                         : give_used(heap, page, number, address);
 }

@@ -6,8 +6,12 @@ static uint32_t count_written(struct ftli_piece piece)
 {
     unsigned count = 0;
     for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
-        uint64_t mask = ftli_word_mask(w, piece.from, piece.to);
-        count += (unsigned)__builtin_popcountll(piece.granule->written[w] & mask);
+        uint64_t mask = ftli_word_mask(w, piece.from, piece.to), written = piece.granule->written[w] & mask;
+        if (written == ~(uint64_t)0) {
+            count += 64;
+        } else if (written) {
+            count += (unsigned)__builtin_popcountll(written);
+        }
     }
     return count;
 }
@@ -74,6 +78,9 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
             need += piece.to - piece.from - piece_committed(piece);
         }
         n += piece.to - piece.from;
+    }
+    if (need == 0 && !heap->any_huge) { /* then all are written */
+        return FTL_OK;
     }
     if (need && heap->options.charge && !heap->options.charge(heap->options.context, (size_t)need << FTLI_PAGE_SHIFT)) {
         return FTL_ELIMIT;

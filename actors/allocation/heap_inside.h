@@ -51,8 +51,8 @@ static inline bool ftli_piece_whole(struct ftli_piece piece)
 /* ---- heap.c: the index and its tags. Totals of pages (used, free, committed) are the callers' business. */
 void ftli_heap_put_free(struct ftli_heap *, uint32_t number, uint32_t pages, uint32_t committed); /* merges */
 struct ftli_free_span ftli_heap_take_free(struct ftli_heap *, uint32_t number); /* the one that begins there */
-/* Puts back what is left of a span taken out when start..start + pages - 1 of it are used. */
-void ftli_heap_carve(struct ftli_heap *, struct ftli_free_span, uint32_t start, uint32_t pages);
+/* Puts back what is left of a span taken out when start..start + pages - 1 of it, of which `committed` are, leave it. */
+void ftli_heap_carve(struct ftli_heap *, struct ftli_free_span, uint32_t start, uint32_t pages, uint32_t committed);
 void ftli_heap_flush_quick(struct ftli_heap *); /* merges what waits */
 /* A free span and where in it `pages` fit at the alignment (bytes); FTL_ENOMEM. */
 int ftli_heap_find_or_grow(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start);
@@ -69,6 +69,8 @@ int ftli_heap_commit(struct ftli_heap *, struct ftli_free_span *, uint32_t numbe
 void ftli_heap_count_metadata(struct ftli_heap *, uint32_t number);
 
 /* ---- heap_slab.c */
+/* A slot back to its slab; FTL_EINTERNAL: no slot in use begins there. */
+int ftli_heap_give_to_slab(struct ftli_heap *, struct ftli_slab *, const char *address);
 void ftli_heap_release_spare_slabs(struct ftli_heap *);
 void ftli_heap_fini_slabs(struct ftli_heap *);
 struct ftli_slab_totals {

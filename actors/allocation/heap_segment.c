@@ -7,7 +7,7 @@ static struct ftli_segment detach(struct ftli_heap *heap, uint32_t number, uint3
     struct ftli_space *space = heap->options.space;
     struct ftli_free_span span = ftli_heap_take_free(heap, number);
     uint32_t committed = ftli_heap_count_committed(heap, start, pages), granules = pages / FTLI_GRANULE_PAGES;
-    ftli_heap_carve(heap, span, start, pages);
+    ftli_heap_carve(heap, span, start, pages, committed);
     heap->granules -= granules;
     heap->free_pages -= pages;
     heap->committed_pages -= committed;

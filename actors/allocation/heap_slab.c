@@ -277,7 +277,7 @@ int ftli_heap_take_slots(struct ftli_heap *heap, unsigned size_class, void **out
     return FTL_OK;
 }
 
-static int give_to(struct ftli_heap *heap, struct ftli_slab *slab, const char *address)
+int ftli_heap_give_to_slab(struct ftli_heap *heap, struct ftli_slab *slab, const char *address)
 {
     size_t offset = (size_t)(address - slab->address);
     uint32_t slot = (uint32_t)((uint64_t)(offset >> 6) * slab->inverse >> 31);
@@ -306,30 +306,6 @@ static int give_to(struct ftli_heap *heap, struct ftli_slab *slab, const char *a
         tree_insert(&class->partial, slab);
     }
     return FTL_OK;
-}
-
-static struct ftli_page *owned_page(const struct ftli_heap *heap, const void *address)
-{
-    uint64_t entry = ftli_space_entry(heap->options.space, address);
-    if (ftli_entry_owner(entry) != heap->options.id) {
-        return NULL;
-    }
-    return &ftli_entry_granule(entry)->pages[ftli_entry_number(entry, address) % FTLI_GRANULE_PAGES];
-}
-
-int ftli_heap_give_slot(struct ftli_heap *heap, void *address)
-{
-    struct ftli_page *page = owned_page(heap, address);
-    return page && page->state == FTLI_PAGE_SLAB ? give_to(heap, page->slab, address) : FTL_EINTERNAL;
-}
-
-int ftli_heap_give(struct ftli_heap *heap, void *address)
-{
-    struct ftli_page *page = owned_page(heap, address);
-    if (page && page->state == FTLI_PAGE_SLAB) {
-        return give_to(heap, page->slab, address);
-    }
-    return ftli_heap_give_pages(heap, address);
 }
 
 size_t ftli_heap_block_bytes(const struct ftli_space *space, const void *address)
