@@ -134,7 +134,8 @@ static int step(ftli_kernel *kernel, uint64_t limit_ns)
         return FTL_ESTALE;
     s->figures.steps++;
     ftli_actor *ran = NULL;
-    if (ready == 0 || (due_ns <= limit_ns && ftli_random_chance(&s->random, s->faults.late))) {
+    if (ready == 0 ||
+        (due_ns <= limit_ns && due_ns != FTLI_NEVER_NS && ftli_random_chance(&s->random, s->faults.late))) {
         const uint64_t to_ns = due_ns < limit_ns ? due_ns : limit_ns;
         if (to_ns > ftli_kernel_now_ns(kernel))
             ftli_u64_store_release(&s->now_ns, to_ns);
