@@ -173,6 +173,11 @@ static bool read_cpus(const struct ftli_node *node, struct ftli_cpus *out, const
         *out = cpus;
         return true;
     }
+    if (node->kind == FTLI_NODE_MAP || node->first == NULL) {
+        (void)snprintf(wrong, wrong_bytes, "is %s; expected " FTLI_EXPECTED_CPUS,
+                       node->kind == FTLI_NODE_MAP ? "a map" : "empty");
+        return false;
+    }
     for (const struct ftli_node *item = node->first; item != NULL; item = item->next) {
         *at = item;
         if (item->kind != FTLI_NODE_VALUE || item->refused != NULL) {
@@ -183,11 +188,6 @@ static bool read_cpus(const struct ftli_node *node, struct ftli_cpus *out, const
         if (!ftli_read_cpus(item->text, &cpus, wrong, wrong_bytes)) {
             return false;
         }
-    }
-    if (node->kind == FTLI_NODE_MAP || node->first == NULL) {
-        (void)snprintf(wrong, wrong_bytes, "is %s; expected " FTLI_EXPECTED_CPUS,
-                       node->kind == FTLI_NODE_MAP ? "a map" : "empty");
-        return false;
     }
     *out = cpus;
     return true;

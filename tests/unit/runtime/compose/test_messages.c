@@ -1,4 +1,5 @@
 /* Every message is compared to the letter: people read them, and read them out to each other. */
+#include "runtime/compose/report.h"
 #include "tests/unit/runtime/compose/compose_support.h"
 
 #include <criterion/criterion.h>
@@ -83,6 +84,19 @@ Test(messages, endpoints)
     expect_error(46, "actors:\n  telemetry:\n    publish: /run/x\n",
                  "topology:48:14: actors.telemetry.publish: \"/run/x\" is no endpoint; expected none, or one such as "
                  "ipc:///run/fettle.sock");
+    expect_error(
+        46,
+        "actors:\n  telemetry:\n    publish: "
+        "ipc:///0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456"
+        "7890123456\n",
+        "topology:48:14: actors.telemetry.publish: is too long; the path of a socket has at most 107 characters");
+    char error[256];
+    struct ftli_topology *topology =
+        test_compose("fettle: 1\nactors: {telemetry: {publish: 'ipc:///run/f'}}\n", NULL, error, sizeof error);
+    cr_assert_not_null(topology, "%s", error);
+    const struct ftli_telemetry_settings *telemetry = ftli_topology_actor(topology, "telemetry")->settings;
+    cr_expect_str_eq(telemetry->publish, "ipc:///run/f");
+    ftli_compose_free(topology);
 }
 #endif
 
@@ -107,6 +121,7 @@ Test(messages, not_a_share)
 
 Test(messages, tab)
 {
+    expect_error(9, "actors:\n  - \t- a\n", "topology:10:5: YAML: a tab; indent with spaces");
     expect_error(9, "\tactors:\n", "topology:9:1: YAML: a tab; indent with spaces");
     expect_error(9, "actors:\n \ttracking:\n", "topology:10:2: YAML: a tab; indent with spaces");
 }
@@ -160,6 +175,7 @@ Test(messages, yaml)
     expect_error_in("fettle: 1\nx: [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]\n", NULL,
                     "topology:2:19: YAML: nests deeper than 16 levels");
     expect_error_in("fettle: 1\nname: \xff\n", NULL, "topology:2:7: YAML: invalid leading UTF-8 octet");
+    expect_error_in("fettle: 1\n\"a\\0b\": c\n", NULL, "topology:2:1: YAML: a zero character");
     expect_error_in("fettle: 1\nruntime: {\n", NULL, "topology:3:1: YAML: did not find expected node content");
 }
 
@@ -258,6 +274,24 @@ Test(messages, values)
         "fettle: 1\nthreads: {service: {cpus: [0, x]}}\n", NULL,
         "topology:2:31: threads.service.cpus: \"x\" names no processors; expected any, or processors such as "
         "[0-3, 8]");
+    expect_error_in("fettle: 1\nthreads: {service: {cpus: [*a]}}\n", NULL,
+                    "topology:2:28: threads.service.cpus: anchors and aliases are not taken; write the value out");
+    expect_error_in("fettle: 1\nthreads: {service: {cpus: [[1]]}}\n", NULL,
+                    "topology:2:28: threads.service.cpus: is no number; expected any, or processors such as [0-3, 8]");
+    expect_error_in("fettle: 1\nthreads: {service: {cpus: []}}\n", NULL,
+                    "topology:2:27: threads.service.cpus: is empty; expected any, or processors such as [0-3, 8]");
+    expect_error_in("fettle: 1\nthreads: {service: {cpus: {a: 1}}}\n", NULL,
+                    "topology:2:27: threads.service.cpus: is a map; expected any, or processors such as [0-3, 8]");
+    expect_error_in("fettle: 1\nruntime: {pinned_on_close: no}\n", NULL,
+                    "topology:2:28: runtime.pinned_on_close: \"no\" means nothing here; expected keep, refuse");
+    expect_error_in("fettle: 1\nactors: {leak_detection: {outlived: {scope: null}}}\n", NULL,
+                    "topology:2:45: actors.leak_detection.outlived.scope: \"null\" means nothing here; say none");
+    expect_error_in("fettle: 1\nactors: {allocation: {small: 33KiB}}\n", NULL,
+                    "topology:2:30: actors.allocation.small: 33KiB is too large; at most 32KiB");
+    expect_error_in(
+        "fettle: 1\nactors: {tracking: {threads: abcdefghijklmnopqrst}}\n", NULL,
+        "topology:2:30: actors.tracking.threads: no thread group is called \"abcdefghijklmnopqrst\"; a name "
+        "has at most 15 characters");
     expect_error_in("fettle: 1\nthreads: {service: {cpus: 1024}}\n", NULL,
                     "topology:2:27: threads.service.cpus: \"1024\" is too large; the last processor is 1023");
     expect_error_in("fettle: 1\nlanes: {high: {share: 10}}\n", NULL,
@@ -292,6 +326,8 @@ Test(messages, settings_that_do_not_fit)
 {
     expect_error_in("fettle: 1\nactors: {cleanup: {retry: {most: 10us}}}\n", NULL,
                     "topology:2:34: actors.cleanup.retry.most: is shorter than retry.first");
+    expect_error_in("fettle: 1\nactors: {cleanup: {retry: {first: 1min}}}\n", NULL,
+                    "topology:2:10: actors.cleanup.retry.most: is shorter than retry.first");
     expect_error_in("fettle: 1\nactors: {cleanup: {emergency_above: 50%}}\n", NULL,
                     "topology:2:37: actors.cleanup.emergency_above: is below at_once_above");
 }
@@ -309,6 +345,22 @@ Test(messages, overrides)
     expect_error_in(NULL, "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a: 1", "overrides:1:1: nests deeper than 16 levels");
     expect_error_in(NULL, "actors.cleanup: none",
                     "overrides:1:17: actors.cleanup: cannot be left out: allocation and cleanup must run");
+}
+
+Test(messages, too_many_things)
+{
+    char text[4096] = "fettle: 1\nthreads:\n";
+    for (int i = 0; i < 14; i++) { /* three are there */
+        ftli_append(text, sizeof text, "  n%d: {count: 1}\n", i);
+    }
+    expect_error_in(text, NULL, "topology:16:3: threads: holds more than 16");
+    (void)snprintf(text, sizeof text, "fettle: 1\nactors:\n");
+    for (int i = 0; i < 65; i++) {
+        ftli_append(text, sizeof text, "  %s%d: none\n", i == 0 ? "tracking: none\n  x" : "y", i);
+    }
+    expect_error_in(text, NULL,
+                    "topology:4:3: actors.x0: is not there to be taken out; there are allocation, cleanup, "
+                    "defragmentation, leak_detection, telemetry");
 }
 
 /* What a quoted text smuggles in stays out of the message, which is one line for a terminal. */
