@@ -218,7 +218,7 @@ static char *add(struct ftli_composer *c, const struct ftli_key *section, const 
         memcpy(entry, ftli_entries_of(section, c->standard), section->stride);
     }
     memset(entry, 0, FTLI_NAME_BYTES);
-    memcpy(entry, name, strlen(name));
+    (void)snprintf(entry, FTLI_NAME_BYTES, "%s", name);
     return entry;
 }
 
@@ -292,7 +292,7 @@ static int put_in(struct ftli_composer *c, const struct ftli_node *node, const s
     char *entry = is_new ? add(c, section, node->key) : ftli_entries_of(section, c->topology) + index * section->stride;
     struct ftli_part parts[3] = {{section->children, entry}};
     size_t part_count = 1;
-    if (holds_actors(section)) {
+    if (schema != NULL) {
         struct ftli_topology_actor *actor = (struct ftli_topology_actor *)(void *)entry;
         status = set_schema(c, actor, schema);
         if (status != FTL_OK) {

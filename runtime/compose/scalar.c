@@ -56,21 +56,38 @@ static void write_words(const char *const *words, char *text, size_t text_bytes)
     }
 }
 
+static const char *expected_of(enum ftli_key_kind kind)
+{
+    switch (kind) {
+    case FTLI_KEY_SIZE:
+        return FTLI_EXPECTED_SIZE;
+    case FTLI_KEY_SIZE_OR_AUTO:
+        return "auto or " FTLI_EXPECTED_SIZE;
+    case FTLI_KEY_SIZE_OR_SHARE:
+        return FTLI_EXPECTED_SHARE ", or " FTLI_EXPECTED_SIZE;
+    case FTLI_KEY_TIME:
+        return FTLI_EXPECTED_TIME;
+    case FTLI_KEY_TIME_OR_NONE:
+        return "none or " FTLI_EXPECTED_TIME;
+    case FTLI_KEY_SHARE:
+        return FTLI_EXPECTED_SHARE;
+    case FTLI_KEY_NUMBER:
+        return "a number such as 1.5";
+    case FTLI_KEY_TEXT:
+        return "a word";
+    case FTLI_KEY_TEXT_OR_NONE:
+        return "none or a text";
+    case FTLI_KEY_GROUP:
+        return "the name of a thread group";
+    case FTLI_KEY_CPUS:
+        return FTLI_EXPECTED_CPUS;
+    default:
+        return "a map";
+    }
+}
+
 void ftli_write_expected(const struct ftli_key *key, char *text, size_t text_bytes)
 {
-    static const char *const fixed[] = {
-        [FTLI_KEY_SIZE] = FTLI_EXPECTED_SIZE,
-        [FTLI_KEY_SIZE_OR_AUTO] = "auto or " FTLI_EXPECTED_SIZE,
-        [FTLI_KEY_SIZE_OR_SHARE] = FTLI_EXPECTED_SHARE ", or " FTLI_EXPECTED_SIZE,
-        [FTLI_KEY_TIME] = FTLI_EXPECTED_TIME,
-        [FTLI_KEY_TIME_OR_NONE] = "none or " FTLI_EXPECTED_TIME,
-        [FTLI_KEY_SHARE] = FTLI_EXPECTED_SHARE,
-        [FTLI_KEY_NUMBER] = "a number such as 1.5",
-        [FTLI_KEY_TEXT] = "a word",
-        [FTLI_KEY_TEXT_OR_NONE] = "none or a text",
-        [FTLI_KEY_GROUP] = "the name of a thread group",
-        [FTLI_KEY_CPUS] = FTLI_EXPECTED_CPUS,
-    };
     switch (key->kind) {
     case FTLI_KEY_COUNT:
     case FTLI_KEY_COUNT_OR_AUTO:
@@ -81,13 +98,8 @@ void ftli_write_expected(const struct ftli_key *key, char *text, size_t text_byt
     case FTLI_KEY_CHOICE:
         write_words(key->words, text, text_bytes);
         return;
-    case FTLI_KEY_MAP:
-    case FTLI_KEY_LIST:
-    case FTLI_KEY_NAMED:
-        (void)snprintf(text, text_bytes, "a map");
-        return;
     default:
-        (void)snprintf(text, text_bytes, "%s", fixed[key->kind]);
+        (void)snprintf(text, text_bytes, "%s", expected_of(key->kind));
     }
 }
 

@@ -46,18 +46,33 @@ int ftli_source_read(const char *path, char **out, size_t *out_bytes, struct ftl
     return FTL_OK;
 }
 
+/* ":41" and on to what follows; 0 if that is not there. */
+static uint32_t read_part(const char **text)
+{
+    char *end = NULL;
+    if (**text != ':' || (*text)[1] < '0' || (*text)[1] > '9') {
+        return 0;
+    }
+    unsigned long value = strtoul(*text + 1, &end, 10);
+    *text = end;
+    return value > FTLI_TEXT_BYTES_MOST + 1 ? 0 : (uint32_t)value; /* no text has more lines or columns */
+}
+
 bool ftli_source_excerpt(const char *source, const char *text, size_t text_bytes, const char *error, char *out,
                          size_t out_bytes)
 {
     size_t length = strlen(source);
-    unsigned line = 0, column = 0;
     out[0] = '\0';
-    if (strncmp(error, source, length) != 0 || sscanf(error + length, ":%9u:%9u:", &line, &column) != 2 || line == 0 ||
-        column == 0) {
+    if (strncmp(error, source, length) != 0) {
+        return false;
+    }
+    const char *rest = error + length;
+    uint32_t line = read_part(&rest), column = read_part(&rest);
+    if (line == 0 || column == 0) {
         return false;
     }
     const char *begin = text, *end = text + text_bytes;
-    for (unsigned i = 1; i < line; i++) {
+    for (uint32_t i = 1; i < line; i++) {
         begin = memchr(begin, '\n', (size_t)(end - begin));
         if (begin == NULL) {
             return false;

@@ -20,6 +20,9 @@ void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *block, size_t bytes);
 void __libc_free(void *block);
 
+/* libyaml and libc must find them too. */
+#define OURS __attribute__((visibility("default")))
+
 static _Thread_local bool counting;
 static _Thread_local long before_failure, blocks;
 
@@ -34,17 +37,17 @@ static void *count(void *block)
     return block;
 }
 
-void *malloc(size_t bytes)
+OURS void *malloc(size_t bytes)
 {
     return fails() ? NULL : count(__libc_malloc(bytes));
 }
 
-void *calloc(size_t number, size_t bytes)
+OURS void *calloc(size_t number, size_t bytes)
 {
     return fails() ? NULL : count(__libc_calloc(number, bytes));
 }
 
-void *realloc(void *block, size_t bytes)
+OURS void *realloc(void *block, size_t bytes)
 {
     if (fails()) {
         return NULL;
@@ -53,7 +56,7 @@ void *realloc(void *block, size_t bytes)
     return block == NULL ? count(grown) : grown;
 }
 
-void free(void *block)
+OURS void free(void *block)
 {
     blocks -= counting && block != NULL;
     __libc_free(block);
