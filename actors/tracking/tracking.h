@@ -80,7 +80,8 @@ struct ftli_event_ring {
     struct ftli_event_record events[FTLI_EVENT_RING];
 };
 
-void ftli_event_ring_put(struct ftli_event_ring *, const struct ftli_event_record *);
+/* True: it is half full by now, so the actor should come. */
+bool ftli_event_ring_put(struct ftli_event_ring *, const struct ftli_event_record *);
 /* Up to n events out; by one reader at a time. */
 uint32_t ftli_event_ring_take(struct ftli_event_ring *, struct ftli_event_record *out, uint32_t n);
 
@@ -135,9 +136,8 @@ struct ftli_tracking {
     ftli_token token;                 /* over what follows */
     struct ftli_event_record *events; /* the last `capacity`, event k at k % capacity; NULL: none are kept */
     uint32_t capacity;
-    size_t events_bytes;    /* of the mapping */
-    ftli_atomic_u64 taken;  /* events ever taken; moved under the token */
-    ftli_atomic_u64 cycles; /* of the actor's own runs */
+    size_t events_bytes;   /* of the mapping */
+    ftli_atomic_u64 taken; /* events ever taken; moved under the token */
 };
 
 extern const ftli_actor_operations ftli_tracking_operations;
@@ -160,7 +160,7 @@ struct ftli_tracking_figures {
     uint64_t kept, lost;
     uint64_t header_bytes; /* 12 a live tensor: all that grows with the program */
     uint64_t ring_bytes;   /* fixed: the actor's and the ports' */
-    uint64_t own_cycles;   /* of the actor, on service threads */
+    uint64_t own_busy_ns;  /* of the actor, on service threads */
 };
 /* Any thread; waits for nobody. */
 void ftli_tracking_read(struct ftli_tracking *, struct ftli_tracking_figures *out);
