@@ -6,6 +6,7 @@
 
 #include <fettle/fettle.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/os.h"
 
 #define HUGE_FROM_BYTES (UINT64_C(32) << 20)
@@ -114,6 +115,7 @@ void ftli_device_close(struct ftli_device *device)
 static struct ftli_shard *acquire(struct ftli_device *device, uint32_t *home)
 {
     uint32_t children = device->shard_count - 1;
+    FTLI_ASSERT(children > 0, "%u shards", device->shard_count);
     for (uint32_t i = 0; i < children; i++) {
         uint32_t index = (*home + i) % children;
         if (ftli_token_try_take(&device->shards[1 + index].token)) {

@@ -8,6 +8,7 @@
 #include <fettle/fettle.h>
 
 #include "actors/allocation/heap.h"
+#include "runtime/base/assert.h"
 
 #define FTLI_PAGES_BITS 0x0fffffffu
 
@@ -40,6 +41,7 @@ static inline uint64_t ftli_word_mask(unsigned word, unsigned from, unsigned to)
 {
     unsigned low = from > word * 64 ? from - word * 64 : 0;
     unsigned high = to < word * 64 + 64 ? to - word * 64 : 64;
+    FTLI_ASSERT(low < high, "pages %u to %u of word %u", from, to, word);
     return (~(uint64_t)0 >> (64 - (high - low))) << low;
 }
 

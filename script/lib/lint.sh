@@ -12,6 +12,7 @@ trap 'rm -f "$out"' EXIT
 if printf '%s\0' "${files[@]}" | xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" >"$out" 2>&1; then
     printf '%d files: nothing found\n' ${#files[@]}
 else
-    grep -vE '^[0-9]+ warnings? |^Suppressed |^Use -header-filter|^$' "$out" || true
+    # Each finding with its line; how the analyzer came there: clang-tidy -p BUILD FILE.
+    grep -A 2 'error: ' "$out" || cat "$out"
     exit 1
 fi
