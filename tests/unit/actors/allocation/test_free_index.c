@@ -1,0 +1,90 @@
+/* The index of free spans against a plain list: random spans in and out, then the same questions to both. */
+#include <criterion/criterion.h>
+#include <fettle/fettle.h>
+
+#include "actors/allocation/free_index.h"
+#include "runtime/base/random.h"
+
+#define SPANS 600u
+
+static struct ftli_space space;
+static struct ftli_free_index by_length;
+static struct {
+    uint32_t number, pages;
+    bool in;
+} spans[SPANS];
+
+static uint32_t fit_by_list(uint32_t pages)
+{
+    uint32_t best = 0, best_pages = UINT32_MAX;
+    for (unsigned i = 0; i < SPANS; i++) {
+        if (spans[i].in && spans[i].pages >= pages &&
+            (spans[i].pages < best_pages || (spans[i].pages == best_pages && spans[i].number < best))) {
+            best = spans[i].number;
+            best_pages = spans[i].pages;
+        }
+    }
+    return best;
+}
+
+static uint32_t longest_by_list(void)
+{
+    uint32_t pages = 0;
+    for (unsigned i = 0; i < SPANS; i++) {
+        pages = spans[i].in && spans[i].pages > pages ? spans[i].pages : pages;
+    }
+    return pages;
+}
+
+Test(free_index, answers_as_a_list_would)
+{
+    uint32_t first, granules;
+    ftli_random_state random;
+    ftli_random_seed(&random, 5);
+    cr_assert_eq(ftli_space_init(&space, (size_t)64 << 20), FTL_OK);
+    cr_assert_eq(ftli_space_grow(&space, (size_t)600 << 12, &first, &granules), FTL_OK);
+    by_length.space = &space;
+    for (unsigned i = 0; i < SPANS;
+         i++) { /* lengths as they come, often the same: the index never looks past the head */
+        uint32_t pages = i % 3 == 0 ? 9 + i % 7 : 1 + ftli_random_below(&random, i % 3 == 1 ? 600 : 40000);
+        spans[i].number = first + i;
+        spans[i].pages = pages;
+        ftli_space_page(&space, first + i)->pages = pages & FTLI_SPAN_MOST;
+        ftli_space_page(&space, first + i)->committed = i % 2;
+    }
+    for (unsigned step = 0; step < 20000; step++) {
+        unsigned i = ftli_random_below(&random, SPANS);
+        if (spans[i].in) {
+            ftli_free_index_remove(&by_length, spans[i].number);
+        } else {
+            ftli_free_index_insert(&by_length, spans[i].number);
+        }
+        spans[i].in = !spans[i].in;
+        uint32_t pages = 1 + ftli_random_below(&random, step % 2 ? 300 : 41000);
+        cr_assert_eq(ftli_free_index_fit(&by_length, pages), fit_by_list(pages), "step %u: %u pages", step, pages);
+        cr_assert_eq(ftli_free_index_longest(&by_length), longest_by_list());
+    }
+    for (unsigned i = 0; i < SPANS; i++) {
+        if (spans[i].in) {
+            ftli_free_index_remove(&by_length, spans[i].number);
+        }
+    }
+    cr_assert_eq(ftli_free_index_fit(&by_length, 1), 0);
+    cr_assert_eq(ftli_free_index_longest(&by_length), 0);
+    for (unsigned bin = 0; bin < FTLI_BINS; bin++) {
+        cr_assert(by_length.bins[bin].root == 0 && by_length.bins[bin].committed == 0, "bin %u is not empty", bin);
+    }
+    ftli_space_fini(&space);
+}
+
+Test(free_index, bins_are_in_order_of_length)
+{
+    unsigned before = 0;
+    for (uint32_t pages = 1; pages < 100000; pages++) {
+        unsigned bin = ftli_free_index_bin(pages);
+        cr_assert(bin == before || bin == before + 1, "%u pages: bin %u after %u", pages, bin, before);
+        cr_assert(pages >= FTLI_EXACT_BINS || bin == pages);
+        before = bin;
+    }
+    cr_assert_eq(ftli_free_index_bin(FTLI_SPAN_MOST), FTLI_BINS - 1);
+}
