@@ -151,9 +151,10 @@ static void check_filled(const struct block *b)
 
 static void check_zero(const struct block *b)
 {
-    for (size_t at = 0; at < b->bytes; at++) {
-        if (b->address[at]) {
-            cr_assert_fail("said to be zero, is %u at byte %zu", b->address[at], at);
+    const uint64_t *words = (const uint64_t *)(const void *)b->address;
+    for (size_t at = 0; at < b->bytes / sizeof *words; at++) {
+        if (words[at]) {
+            cr_assert_fail("said to be zero, is %llx at byte %zu", (unsigned long long)words[at], at * sizeof *words);
         }
     }
 }
@@ -237,12 +238,13 @@ static void purge(unsigned heap)
     size_t budget = random_below(2) ? 0 : 1 + random_below(1000000);
     size_t done = ftli_heap_purge(&m.heaps[heap], keep, budget);
     size_t after = ftli_heap_free_resident_bytes(&m.heaps[heap]);
-    cr_assert(keep < FTLI_PAGE_BYTES || before - after == done, "%zu before, %zu after, purged %zu", before, after, done);
+    cr_assert(keep < FTLI_PAGE_BYTES || before - after == done, "%zu before, %zu after, purged %zu", before, after,
+              done);
     cr_assert(after >= keep - keep % FTLI_PAGE_BYTES || before < keep, "kept %zu, not %zu", after, keep);
-    for (uint32_t n = FTLI_GRANULE_PAGES; n < m.space.granules_used * FTLI_GRANULE_PAGES; n++) {
-        const struct ftli_granule *granule = ftli_space_granule(&m.space, n);
-        if (!(granule->written[n % 512 / 64] >> (n % 64) & 1)) {
-            m.written[n] = 0;
+    for (uint32_t n = FTLI_GRANULE_PAGES; n < m.space.granules_used * FTLI_GRANULE_PAGES; n += 64) {
+        uint64_t written = ftli_space_granule(&m.space, n)->written[n % FTLI_GRANULE_PAGES / 64];
+        for (unsigned i = 0; i < 64 && written != UINT64_MAX; i++) {
+            m.written[n + i] &= written >> i & 1;
         }
     }
 }
@@ -326,7 +328,7 @@ static void end(void)
 Test(heap_model, pages_best_fit)
 {
     begin(1, 0, 0, SIZE_MAX);
-    run(8000, false, 32);
+    run(8000, false, 64);
     cr_assert(m.taken > 2000 && m.placed > 50, "%lu taken, %lu where the model said", m.taken, m.placed);
     end();
 }
@@ -334,21 +336,21 @@ Test(heap_model, pages_best_fit)
 Test(heap_model, pages_and_slots_with_waiting_spans)
 {
     begin(2, 1 * MIB, 0, SIZE_MAX);
-    run(100000, true, 512);
+    run(100000, true, 2048);
     end();
 }
 
 Test(heap_model, huge_granules)
 {
     begin(3, 256 << 10, 8 * MIB, SIZE_MAX);
-    run(15000, true, 64);
+    run(15000, true, 128);
     end();
 }
 
 Test(heap_model, with_a_limit)
 {
     begin(4, 1 * MIB, 16 * MIB, 40 * MIB);
-    run(15000, true, 64);
+    run(15000, true, 128);
     cr_assert(m.refused > 20, "the limit was met %lu times", m.refused);
     end();
 }
