@@ -18,12 +18,12 @@
 struct ftli_table {
     struct ftli_header *headers;
     unsigned char *cells;
-    uint32_t runtime;                    /* its number in handles */
-    uint32_t slots;                      /* capacity; slot 0 is never given out */
-    ftli_atomic_u32 fresh;               /* slots below it have been given out once */
+    uint32_t runtime;                            /* its number in handles */
+    uint32_t slots;                              /* capacity; slot 0 is never given out */
+    ftli_atomic_u32 fresh;                       /* slots below it have been given out once */
     FTLI_ALIGNED(64) ftli_atomic_u64 cells_free; /* index 32 | count 32: a stack whose head counts, against reuse */
     ftli_atomic_u32 cells_fresh;
-    ftli_atomic_u64 cells_out;           /* given out and not given back; for tests and the audit */
+    ftli_atomic_u64 cells_out; /* given out and not given back; for tests and the audit */
 };
 
 /* FTL_ENOMEM: not even a small table finds room. `slots` is a wish: under RLIMIT_AS it becomes less. */

@@ -35,88 +35,86 @@ typedef struct {
     void *word;
 } ftli_atomic_pointer;
 
-#define FTLI_DEFINE_ATOMIC(name, type, value)                                                                  \
-    FTLI_INLINE value ftli_##name##_load_relaxed(const type *a)                                                \
-    {                                                                                                          \
-        return __atomic_load_n(&a->word, __ATOMIC_RELAXED);                                                    \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_load_acquire(const type *a)                                                \
-    {                                                                                                          \
-        return __atomic_load_n(&a->word, __ATOMIC_ACQUIRE);                                                    \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_load_seq_cst(const type *a)                                                \
-    {                                                                                                          \
-        return __atomic_load_n(&a->word, __ATOMIC_SEQ_CST);                                                    \
-    }                                                                                                          \
-    FTLI_INLINE void ftli_##name##_store_relaxed(type *a, value v)                                             \
-    {                                                                                                          \
-        __atomic_store_n(&a->word, v, __ATOMIC_RELAXED);                                                       \
-    }                                                                                                          \
-    FTLI_INLINE void ftli_##name##_store_release(type *a, value v)                                             \
-    {                                                                                                          \
-        __atomic_store_n(&a->word, v, __ATOMIC_RELEASE);                                                       \
-    }                                                                                                          \
-    FTLI_INLINE void ftli_##name##_store_seq_cst(type *a, value v)                                             \
-    {                                                                                                          \
-        __atomic_store_n(&a->word, v, __ATOMIC_SEQ_CST);                                                       \
-    }                                                                                                          \
-    /* On failure *expected becomes what was found. */                                                         \
-    FTLI_INLINE bool ftli_##name##_cas_acq_rel(type *a, value *expected, value desired)                        \
-    {                                                                                                          \
-        return __atomic_compare_exchange_n(&a->word, expected, desired, false, __ATOMIC_ACQ_REL,               \
-                                           __ATOMIC_ACQUIRE);                                                  \
-    }                                                                                                          \
-    FTLI_INLINE bool ftli_##name##_cas_seq_cst(type *a, value *expected, value desired)                        \
-    {                                                                                                          \
-        return __atomic_compare_exchange_n(&a->word, expected, desired, false, __ATOMIC_SEQ_CST,               \
-                                           __ATOMIC_SEQ_CST);                                                  \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_exchange_acq_rel(type *a, value v)                                         \
-    {                                                                                                          \
-        return __atomic_exchange_n(&a->word, v, __ATOMIC_ACQ_REL);                                             \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_exchange_seq_cst(type *a, value v)                                         \
-    {                                                                                                          \
-        return __atomic_exchange_n(&a->word, v, __ATOMIC_SEQ_CST);                                             \
+#define FTLI_DEFINE_ATOMIC(name, type, value)                                                                       \
+    FTLI_INLINE value ftli_##name##_load_relaxed(const type *a)                                                     \
+    {                                                                                                               \
+        return __atomic_load_n(&a->word, __ATOMIC_RELAXED);                                                         \
+    }                                                                                                               \
+    FTLI_INLINE value ftli_##name##_load_acquire(const type *a)                                                     \
+    {                                                                                                               \
+        return __atomic_load_n(&a->word, __ATOMIC_ACQUIRE);                                                         \
+    }                                                                                                               \
+    FTLI_INLINE value ftli_##name##_load_seq_cst(const type *a)                                                     \
+    {                                                                                                               \
+        return __atomic_load_n(&a->word, __ATOMIC_SEQ_CST);                                                         \
+    }                                                                                                               \
+    FTLI_INLINE void ftli_##name##_store_relaxed(type *a, value v)                                                  \
+    {                                                                                                               \
+        __atomic_store_n(&a->word, v, __ATOMIC_RELAXED);                                                            \
+    }                                                                                                               \
+    FTLI_INLINE void ftli_##name##_store_release(type *a, value v)                                                  \
+    {                                                                                                               \
+        __atomic_store_n(&a->word, v, __ATOMIC_RELEASE);                                                            \
+    }                                                                                                               \
+    FTLI_INLINE void ftli_##name##_store_seq_cst(type *a, value v)                                                  \
+    {                                                                                                               \
+        __atomic_store_n(&a->word, v, __ATOMIC_SEQ_CST);                                                            \
+    }                                                                                                               \
+    /* On failure *expected becomes what was found. */                                                              \
+    FTLI_INLINE bool ftli_##name##_cas_acq_rel(type *a, value *expected, value desired)                             \
+    {                                                                                                               \
+        return __atomic_compare_exchange_n(&a->word, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); \
+    }                                                                                                               \
+    FTLI_INLINE bool ftli_##name##_cas_seq_cst(type *a, value *expected, value desired)                             \
+    {                                                                                                               \
+        return __atomic_compare_exchange_n(&a->word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+    }                                                                                                               \
+    FTLI_INLINE value ftli_##name##_exchange_acq_rel(type *a, value v)                                              \
+    {                                                                                                               \
+        return __atomic_exchange_n(&a->word, v, __ATOMIC_ACQ_REL);                                                  \
+    }                                                                                                               \
+    FTLI_INLINE value ftli_##name##_exchange_seq_cst(type *a, value v)                                              \
+    {                                                                                                               \
+        return __atomic_exchange_n(&a->word, v, __ATOMIC_SEQ_CST);                                                  \
     }
 
 FTLI_DEFINE_ATOMIC(u32, ftli_atomic_u32, uint32_t)
 FTLI_DEFINE_ATOMIC(u64, ftli_atomic_u64, uint64_t)
 FTLI_DEFINE_ATOMIC(pointer, ftli_atomic_pointer, void *)
 
-#define FTLI_DEFINE_COUNTER(name, type, value)                                                                 \
-    FTLI_INLINE value ftli_##name##_fetch_add_relaxed(type *a, value v)                                        \
-    {                                                                                                          \
-        return __atomic_fetch_add(&a->word, v, __ATOMIC_RELAXED);                                              \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_fetch_add_acq_rel(type *a, value v)                                        \
-    {                                                                                                          \
-        return __atomic_fetch_add(&a->word, v, __ATOMIC_ACQ_REL);                                              \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_fetch_add_seq_cst(type *a, value v)                                        \
-    {                                                                                                          \
-        return __atomic_fetch_add(&a->word, v, __ATOMIC_SEQ_CST);                                              \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_fetch_or_seq_cst(type *a, value v)                                         \
-    {                                                                                                          \
-        return __atomic_fetch_or(&a->word, v, __ATOMIC_SEQ_CST);                                               \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_fetch_or_acq_rel(type *a, value v)                                         \
-    {                                                                                                          \
-        return __atomic_fetch_or(&a->word, v, __ATOMIC_ACQ_REL);                                               \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_fetch_and_seq_cst(type *a, value v)                                        \
-    {                                                                                                          \
-        return __atomic_fetch_and(&a->word, v, __ATOMIC_SEQ_CST);                                              \
-    }                                                                                                          \
-    FTLI_INLINE value ftli_##name##_fetch_and_acq_rel(type *a, value v)                                        \
-    {                                                                                                          \
-        return __atomic_fetch_and(&a->word, v, __ATOMIC_ACQ_REL);                                              \
-    }                                                                                                          \
-    /* A counter with one writer: a plain addition that readers may load at any time. */                       \
-    FTLI_INLINE void ftli_##name##_add_owner(type *a, value v)                                                 \
-    {                                                                                                          \
-        __atomic_store_n(&a->word, __atomic_load_n(&a->word, __ATOMIC_RELAXED) + v, __ATOMIC_RELEASE);         \
+#define FTLI_DEFINE_COUNTER(name, type, value)                                                         \
+    FTLI_INLINE value ftli_##name##_fetch_add_relaxed(type *a, value v)                                \
+    {                                                                                                  \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_RELAXED);                                      \
+    }                                                                                                  \
+    FTLI_INLINE value ftli_##name##_fetch_add_acq_rel(type *a, value v)                                \
+    {                                                                                                  \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_ACQ_REL);                                      \
+    }                                                                                                  \
+    FTLI_INLINE value ftli_##name##_fetch_add_seq_cst(type *a, value v)                                \
+    {                                                                                                  \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_SEQ_CST);                                      \
+    }                                                                                                  \
+    FTLI_INLINE value ftli_##name##_fetch_or_seq_cst(type *a, value v)                                 \
+    {                                                                                                  \
+        return __atomic_fetch_or(&a->word, v, __ATOMIC_SEQ_CST);                                       \
+    }                                                                                                  \
+    FTLI_INLINE value ftli_##name##_fetch_or_acq_rel(type *a, value v)                                 \
+    {                                                                                                  \
+        return __atomic_fetch_or(&a->word, v, __ATOMIC_ACQ_REL);                                       \
+    }                                                                                                  \
+    FTLI_INLINE value ftli_##name##_fetch_and_seq_cst(type *a, value v)                                \
+    {                                                                                                  \
+        return __atomic_fetch_and(&a->word, v, __ATOMIC_SEQ_CST);                                      \
+    }                                                                                                  \
+    FTLI_INLINE value ftli_##name##_fetch_and_acq_rel(type *a, value v)                                \
+    {                                                                                                  \
+        return __atomic_fetch_and(&a->word, v, __ATOMIC_ACQ_REL);                                      \
+    }                                                                                                  \
+    /* A counter with one writer: a plain addition that readers may load at any time. */               \
+    FTLI_INLINE void ftli_##name##_add_owner(type *a, value v)                                         \
+    {                                                                                                  \
+        __atomic_store_n(&a->word, __atomic_load_n(&a->word, __ATOMIC_RELAXED) + v, __ATOMIC_RELEASE); \
     }
 
 FTLI_DEFINE_COUNTER(u32, ftli_atomic_u32, uint32_t)

@@ -37,7 +37,7 @@ bool ftli_os_discard(void *at, size_t bytes);
 bool ftli_os_zero_and_keep(void *at, size_t bytes);
 
 bool ftli_os_advise_huge(void *at, size_t bytes);
-bool ftli_os_advise_no_huge(void *at, size_t bytes); /* also where the system makes all pages huge */
+bool ftli_os_advise_no_huge(void *at, size_t bytes);               /* also where the system makes all pages huge */
 bool ftli_os_advise_no_fork(void *at, size_t bytes, bool no_fork); /* a forked child does (not) have the range */
 bool ftli_os_advise_wipe_on_fork(void *at, size_t bytes);          /* a forked child reads zeros there */
 

@@ -80,7 +80,8 @@ line ~ /atomic_thread_fence|atomic_signal_fence|ck_pr_fence|__sync_synchronize/ 
 FILENAME == "tensor/word.h" && line ~ /fetch_|exchange_|_add_|_or_|_and_/ && line !~ /compare_exchange/ {
     violation("touches a header word other than by CAS")
 }
-line ~ /(fetch_[a-z]+|exchange)[a-z_]*\([^;]*(->|[.])word[^a-z_]/ && FILENAME ~ /^(tensor|actors)\// {
+line ~ /(fetch_[a-z]+|exchange)[a-z_]*\([^;]*(->|[.])word[^a-z_]/ && FILENAME ~ /^(tensor|actors)\// &&
+    FILENAME !~ /^tensor\/scope/ { # a scope has a word of its own, with other laws
     violation("touches a header word other than by CAS")
 }
 END { if (bad) { printf "%d violations\n", bad; exit 1 } }
