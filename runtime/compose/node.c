@@ -263,6 +263,12 @@ int ftli_document_open(struct ftli_document *document, const char *text, size_t 
                        struct ftli_report *report)
 {
     *document = (struct ftli_document){0};
+    static const char mark[] =
+        "\xef\xbb\xbf"; /* of byte order: libyaml counts it as a column, so that no line fits the first */
+    if (text_bytes >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0) {
+        text += sizeof mark - 1;
+        text_bytes -= sizeof mark - 1;
+    }
     struct reader r = {.document = document, .report = report, .place = place, .text = text, .text_bytes = text_bytes};
     size_t line = 0, column = 0;
     if (find_tab(text, text_bytes, &line, &column)) {

@@ -1,4 +1,4 @@
-/* Files that cannot be read, and the line that people see under a message. */
+/* Files that cannot be read, and some that can. */
 #include "runtime/compose/source.h"
 #include "tests/unit/runtime/compose/compose_support.h"
 
@@ -87,18 +87,18 @@ Test(source, too_large)
     free(text);
 }
 
-Test(source, excerpt)
+/* As editors of other systems leave them. */
+Test(source, byte_order_mark_and_carriage_returns)
 {
-    static const char text[] = "fettle: 1\nactors:\n  defragmentatoin:\n    \x1bidle: 1s";
-    char out[256];
-    cr_expect(
-        ftli_source_excerpt("a:b.yaml", text, strlen(text), "a:b.yaml:3:3: actors.x: no such key", out, sizeof out));
-    cr_expect_str_eq(out, "    3 |   defragmentatoin:\n      |   ^\n");
-    cr_expect(ftli_source_excerpt("t", text, strlen(text), "t:4:6: wrong", out, sizeof out));
-    cr_expect_str_eq(out, "    4 |      idle: 1s\n      |      ^\n");
-    cr_expect_not(ftli_source_excerpt("t", text, strlen(text), "t:9:1: beyond", out, sizeof out));
-    cr_expect_str_eq(out, "");
-    cr_expect_not(ftli_source_excerpt("t", text, strlen(text), "overrides:1:1: wrong", out, sizeof out));
-    cr_expect_not(ftli_source_excerpt("t", text, strlen(text), "t: cannot be read", out, sizeof out));
-    cr_expect_not(ftli_source_excerpt("t", text, strlen(text), "t:0:0: wrong", out, sizeof out));
+    static const char text[] = "\xef\xbb\xbf"
+                               "fettle: 1\r\nruntime:\r\n  name: mine\r\n";
+    put(text, sizeof text - 1);
+    struct ftli_topology *topology = NULL;
+    struct ftli_compose_input input = test_input();
+    char error[256] = "";
+    input.path = "t.yaml";
+    cr_assert_eq(ftli_compose(&input, &topology, error, sizeof error), FTL_OK, "%s", error);
+    cr_expect_str_eq(topology->name, "mine");
+    cr_expect_str_eq(topology->source, "t.yaml");
+    ftli_compose_free(topology);
 }
