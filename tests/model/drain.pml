@@ -1,0 +1,278 @@
+/*
+ * drain.pml - which deferred drops a drain waits for: epochs by parity.
+ *
+ * A deferred drop reads the parity, counts itself in posted[parity] of its port, and is posted; the parity travels in the
+ * header. The completer counts completed[parity] when it is done with a message; before that it counts what the
+ * message cascades to, under the same parity. A pinned header is counted by its drop, and posted later by the unpin.
+ * A drain, under a lock, does this twice: it flips the parity, and waits until completed of the old parity has reached
+ * posted of it, summing completed first and posted (port by port) after it.
+ *
+ * Why twice: a dropper that read the parity just before a flip counts in the old one, perhaps long after that drain has
+ * returned. A later drain that began after this drop returned would wait for the other parity only.
+ *
+ * Properties
+ *   D1  a drain returns only when each deferred drop that returned before it began is completed, with its cascade
+ *   D2  a drain returns, although drops that began after it keep coming (liveness, every thread scheduled fairly)
+ *   D3  nothing hangs, and posted and completed agree at the end
+ *
+ * check: safety -DDRAINERS=2
+ * check: safety -DDRAINS=2 -DPINNED=1
+ * check: safety -DDRAINS=2 -DAGAIN=1
+ * check: liveness
+ * deep:  safety -DDRAINS=3 -DPINNED=1 -DAGAIN=1
+ * planted: BUG_ONE_FLIP       safety -DDRAINS=2 a drain flips the parity once and waits once (D1)
+ * planted: BUG_POSTED_FIRST   safety -DDRAINS=2 -DAGAIN=1 the drain sums posted before completed (D1)
+ * planted: BUG_COUNT_LATE     safety -DAGAIN=1 a drop is counted after it is posted (D1)
+ * planted: BUG_COUNT_AT_POST  safety -DPINNED=1 a pinned header is counted by the unpin, not by the drop (D1)
+ * planted: BUG_CASCADE_LATE   safety a cascade is counted after its parent's completion (D1)
+ * planted: BUG_CASCADE_PARITY safety a cascade counts under the parity of the moment, not its parent's (D1)
+ * planted: BUG_NO_LOCK        safety -DDRAINERS=2 two drains flip at will (D1)
+ * planted: BUG_WAIT_NEW       liveness the drain waits for the new parity, into which drops keep coming (D2)
+ * planted: BUG_NO_EPOCH       liveness a drain waits until nothing is pending (D2)
+ */
+
+#ifndef DRAINERS
+#define DRAINERS 1
+#endif
+#ifndef PINNED
+#define PINNED 0 /* 1: message 1 too */
+#endif
+#ifndef AGAIN
+#define AGAIN 0 /* 1: message 4 too */
+#endif
+#ifndef DRAINS
+#define DRAINS 1
+#endif
+#define PORTS 2
+
+#define BIT(message) (1 << (message))
+
+#ifndef LIVENESS
+
+/*
+ * Messages: 0 by port 0, cascades to 2 and that to 3; 1 by port 1, its header is pinned by somebody; 4 by port 0 after 0.
+ */
+#define MESSAGES 5
+#define NEEDED(set) ((set) | (((set) & 1) * (BIT(2) | BIT(3))))
+
+bit parity;
+bool locked;
+byte posted[4];    /* by port and parity: the ports' ... */
+byte cascaded[2];  /* ... and the completer's own */
+byte completed[2];
+chan mailbox = [MESSAGES] of { byte, bit }; /* message and the parity in its header */
+bool pinned = true;
+bit parity_of_pinned;
+bool pinned_dropped;
+
+/* What only the properties need. */
+byte returned, done;
+byte ended;
+
+#define POSTED(port, epoch) posted[(port) * 2 + (epoch)]
+
+inline drop(port, message) {
+    my = parity;
+#ifdef BUG_COUNT_LATE
+    mailbox ! message, my;
+    POSTED(port, my)++;
+#else
+    POSTED(port, my)++;
+    mailbox ! message, my;
+#endif
+    atomic { returned = returned | BIT(message); my = 0 }
+}
+
+proctype dropper() {
+    bit my;
+
+    drop(0, 0);
+#if AGAIN
+    drop(0, 4);
+#endif
+    ended++
+}
+
+/* Drops a header that somebody has pinned. */
+proctype dropper_of_pinned() {
+    bit my;
+
+    my = parity;
+#ifndef BUG_COUNT_AT_POST
+    POSTED(1, my)++;
+#endif
+    atomic { parity_of_pinned = my; pinned_dropped = true; my = 0 }
+    atomic { returned = returned | BIT(1); ended++ }
+}
+
+proctype pinner() {
+    pinned_dropped;
+#ifdef BUG_COUNT_AT_POST
+    POSTED(1, parity_of_pinned)++;
+#endif
+    atomic { mailbox ! 1, parity_of_pinned; parity_of_pinned = 0; ended++ }
+}
+
+inline count_cascade() {
+#ifdef BUG_CASCADE_PARITY
+    my = parity;
+#endif
+    if
+    :: message == 0 || message == 2 -> cascaded[my]++
+    :: else
+    fi
+}
+
+proctype completer() {
+    byte message;
+    bit epoch, my;
+
+end:
+    do
+    :: atomic { mailbox ? message, epoch -> my = epoch }
+#ifndef BUG_CASCADE_LATE
+       count_cascade();
+#endif
+       atomic { done = done | BIT(message); completed[epoch]++ }
+#ifdef BUG_CASCADE_LATE
+       count_cascade();
+#endif
+       atomic {
+           if
+           :: message == 0 -> mailbox ! 2, my
+           :: message == 2 -> mailbox ! 3, my
+           :: else
+           fi;
+           message = 0; epoch = 0; my = 0
+       }
+    od
+}
+
+inline sum_posted() {
+    sum = POSTED(0, old);
+    sum = sum + POSTED(1, old);
+    sum = sum + cascaded[old]
+}
+
+/* Flips the parity and waits for what was counted under the old one. */
+inline flip_and_wait() {
+    atomic {
+        old = parity;
+        parity = 1 - old
+    }
+    do
+    :: seen = completed[old];
+#ifdef BUG_POSTED_FIRST
+       sum_posted();
+       seen = completed[old];
+#else
+       sum_posted();
+#endif
+       if
+       :: seen >= sum -> break
+       :: else -> atomic { completed[old] != seen -> sum = 0; seen = 0 } /* woken by the next completion */
+       fi
+    od;
+    atomic { sum = 0; seen = 0; old = 0 }
+}
+
+proctype drainer() {
+    byte drains, needed, seen, sum;
+    bit old;
+
+    do
+    :: drains < DRAINS ->
+       drains++;
+       needed = NEEDED(returned);
+#ifndef BUG_NO_LOCK
+       atomic { !locked -> locked = true }
+#endif
+       flip_and_wait();
+#ifndef BUG_ONE_FLIP
+       flip_and_wait();
+#endif
+       atomic {
+           assert((needed & ~done) == 0); /* D1 */
+           needed = 0;
+           locked = false
+       }
+    :: else -> break
+    od;
+    atomic { drains = 0; ended++ }
+}
+
+init {
+    byte i;
+
+    atomic {
+        run dropper();
+#if PINNED
+        run dropper_of_pinned();
+        run pinner();
+#endif
+        run completer();
+        do
+        :: i < DRAINERS -> run drainer(); i++
+        :: else -> break
+        od
+    }
+    timeout;
+    assert(ended == DRAINERS + 1 + 2 * PINNED && len(mailbox) == 0);                       /* D3 */
+    assert(completed[0] == POSTED(0, 0) + POSTED(1, 0) + cascaded[0]);        /* D3 */
+    assert(completed[1] == POSTED(0, 1) + POSTED(1, 1) + cascaded[1])         /* D3 */
+}
+
+#else
+
+/*
+ * For D2 drops never end. Counters would not either, so here only what is posted and not completed is counted, and
+ * compared in one step (the order of the two sums is what the other half of this file is for).
+ */
+#define ROOM 3
+
+bit parity;
+byte pending[2];
+chan mailbox = [ROOM] of { bit };
+bool draining, returned_once;
+
+active proctype dropper() {
+    bit my;
+
+    do
+    :: my = parity;
+       atomic { len(mailbox) < ROOM -> pending[my]++; mailbox ! my }
+    od
+}
+
+active proctype completer() {
+    bit epoch;
+
+    do
+    :: mailbox ? epoch;
+       pending[epoch]--
+    od
+}
+
+active proctype drainer() {
+    bit old;
+
+    draining = true;
+#ifdef BUG_NO_EPOCH
+    pending[0] + pending[1] == 0;
+#else
+#ifdef BUG_WAIT_NEW
+    atomic { old = parity; parity = 1 - old }
+    pending[1 - old] == 0;
+#endif
+    atomic { old = parity; parity = 1 - old }
+    pending[old] == 0;
+    atomic { old = parity; parity = 1 - old }
+    pending[old] == 0;
+#endif
+    draining = false;
+    returned_once = true
+}
+
+ltl returns { <> returned_once } /* D2 */
+
+#endif
