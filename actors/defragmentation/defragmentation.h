@@ -40,7 +40,8 @@ extern const ftli_actor_operations ftli_defragmentation_operations;
 
 void ftli_defragmentation_init(struct ftli_defragmentation *, const struct ftli_defragmentation_world *);
 void ftli_defragmentation_attach(struct ftli_defragmentation *, ftli_actor *);
-/* Memory became free, or may have. One load if a tick comes anyway. Async-signal-safe. */
+/* Memory became free, or may have: the port calls it from allocation's tick. One load if a tick comes anyway.
+ * Async-signal-safe. */
 void ftli_defragmentation_note(struct ftli_defragmentation *);
 
 struct ftli_defragmentation_figures {

@@ -38,6 +38,7 @@ struct ftli_give_back {
     bool begun;
     uint64_t most_used[FTLI_GIVE_BACK_SECONDS]; /* of each second, by its number modulo 60 */
     uint64_t second;                            /* number of the last one seen */
+    uint64_t heap_bytes;                        /* used and free at the last look */
     uint64_t activity, quiet_since_ns;
     uint64_t period_ends_ns, period_least; /* the running quarter: least that was free in it */
     uint64_t owed_bytes;                   /* what was free during the last quarter, not given back yet */
@@ -49,7 +50,9 @@ struct ftli_give_back {
 struct ftli_give_back_decision {
     uint64_t purge_bytes; /* now; 0: nothing */
     uint64_t keep_bytes;
-    uint64_t again_ns; /* from now; UINT64_MAX: not until something becomes free */
+    uint64_t again_ns;     /* from now; UINT64_MAX: not until something becomes free */
+    bool all;              /* that is all of the surplus: if none of it can go now, asking again is of no use, and */
+    uint64_t otherwise_ns; /* this is when to look again */
 };
 
 void ftli_give_back_init(struct ftli_give_back *, const struct ftli_give_back_rules *);

@@ -26,10 +26,18 @@ static void read_load(void *user, struct ftli_tracking_load *out)
     *out = load;
 }
 
+static ftli_decision restart(void *self, uint32_t index, bool restartable, int status, uint64_t now_ns)
+{
+    (void)self, (void)index, (void)status, (void)now_ns;
+    cr_assert(restartable);
+    return (ftli_decision){FTLI_DECIDE_RESTART, 1000000};
+}
+
 static void open_tracking(void)
 {
     const ftli_group_options group = {.name = "background", .count = 1};
-    const ftli_kernel_options options = {.groups = &group, .group_count = 1, .seed = 1, .simulated = true};
+    const ftli_kernel_options options = {
+        .groups = &group, .group_count = 1, .seed = 1, .simulated = true, .supervision = {.decide = restart}};
     const struct ftli_tracking_world world = {&settings, take_events, read_load, NULL};
     ftli_actor *actor;
     cr_assert_eq(ftli_tracking_init(&tracking, &world), 0);
@@ -116,9 +124,12 @@ Test(tracking, survives_being_killed)
     struct ftli_event_record out[20];
     put(0, 1);
     ftli_tracking_note(&tracking);
+    static ftli_message any; /* a kill takes the place of a receive */
     ftli_simulation_kill(kernel, tracking.actor);
+    ftli_actor_send(tracking.actor, FTLI_LANE_HIGH, &any);
     cr_assert_eq(ftli_simulation_run_until_idle(kernel, FTLI_NEVER_NS, 1000), 0);
     cr_expect_eq(ftli_tracking_events(&tracking, out, 20), 1);
+    cr_expect_eq(ftli_kernel_restarts(kernel), 1);
 }
 
 Test(tracking, a_level_without_samples_has_no_ring)
