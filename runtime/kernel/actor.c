@@ -9,6 +9,8 @@ static void arm_age(ftli_actor *actor, uint64_t now_ns)
     /* pairs: age-due. Armed already: the runner that disarms it looks at the lanes afterwards. */
     if (ftli_u64_load_seq_cst(&actor->age_due_ns) != FTLI_NEVER_NS)
         return;
+    if (now_ns == 0)
+        now_ns = ftli_kernel_coarse_ns(actor->kernel);
     uint64_t expected = FTLI_NEVER_NS;
     const uint64_t due_ns = ftli_deadline_ns(now_ns, ftli_u64_load_relaxed(&actor->wake_age_ns));
     if (ftli_u64_cas_seq_cst(&actor->age_due_ns, &expected, due_ns))
@@ -17,9 +19,10 @@ static void arm_age(ftli_actor *actor, uint64_t now_ns)
 
 void ftli_actor_post(ftli_actor *actor, unsigned lane, ftli_link *link)
 {
-    uint64_t now_ns;
+    uint64_t now_ns = 0; /* the clock is read only when somebody needs it: it costs as much as the push */
     if (ftli_link_is_item(link)) {
-        now_ns = ftli_kernel_coarse_ns(actor->kernel);
+        if (!ftli_mailbox_is_stamped(&actor->mailbox, lane))
+            now_ns = ftli_kernel_coarse_ns(actor->kernel);
     } else {
         now_ns = ftli_kernel_now_ns(actor->kernel);
         ftli_link_message(link)->sent_ns = now_ns;
@@ -73,6 +76,8 @@ unsigned ftli_actor_help(ftli_actor *actor, unsigned most)
 uint64_t ftli_actor_due_ns(const ftli_actor *actor)
 {
     const uint32_t word = ftli_u32_load_seq_cst(&actor->word);
+    if ((word & FTLI_WORD_STOPPED) != 0)
+        return FTLI_NEVER_NS;
     if ((word & FTLI_WORD_HELD) != 0) {
         /* With RUNNING still set, whoever is inside notes the due time when it leaves. */
         return (word & FTLI_WORD_RUNNING) != 0 ? FTLI_NEVER_NS : ftli_u64_load_seq_cst(&actor->resume_due_ns);
@@ -111,6 +116,8 @@ static uint32_t phase_of(const ftli_actor *actor)
     const uint32_t word = ftli_u32_load_seq_cst(&actor->word);
     if ((word & FTLI_WORD_RUNNING) != 0)
         return FTLI_ACTOR_RUNNING;
+    if ((word & FTLI_WORD_STOPPED) != 0)
+        return FTLI_ACTOR_STOPPED;
     if ((word & FTLI_WORD_HELD) != 0)
         return ftli_u32_load_acquire(&actor->phase_held);
     return (word & FTLI_WORD_QUEUED) != 0 ? FTLI_ACTOR_QUEUED : FTLI_ACTOR_IDLE;

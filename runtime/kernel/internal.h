@@ -4,7 +4,8 @@
  * Invariants The actor word (CORE.md section 3, rule 7):
  *             QUEUED   the actor's bit is, or is about to be, in its group's ready words; it is set once at a time
  *             RUNNING  one thread is inside the actor; its owner-only fields are that thread's
- *             HELD     nobody may run it: not started, waiting for its restart, down, or stopped
+ *             HELD     nobody may run it: not started, waiting for its restart, or down
+ *             STOPPED  nobody will ever run it again; a flag of its own, because a lent thread may end HELD late
  *           Whoever releases RUNNING looks again at lanes and due times, so a poster that saw RUNNING need do nothing;
  *           whoever ends HELD queues the actor.
  */
@@ -20,6 +21,7 @@ enum {
     FTLI_WORD_RUNNING = 1,
     FTLI_WORD_QUEUED = 2,
     FTLI_WORD_HELD = 4,
+    FTLI_WORD_STOPPED = 8,
     FTLI_RUN_MOST = 64, /* messages of one run */
     FTLI_READY_WORDS = FTLI_ACTORS_MOST / 64,
 };
@@ -78,7 +80,8 @@ struct ftli_group {
 
     ftli_kernel *kernel;
     char name[16];
-    unsigned count; /* of threads; 0: lent */
+    unsigned count;   /* of threads; 0: lent, or simulated */
+    bool has_threads; /* by its options, simulated or not */
     int nice;
     unsigned *cpus;
     unsigned cpu_count;

@@ -49,6 +49,7 @@ static int make_group(ftli_kernel *kernel, const ftli_group_options *options)
     memcpy(group->name, options->name, strlen(options->name) + 1);
     group->kernel = kernel;
     group->count = kernel->simulation != NULL ? 0 : options->count;
+    group->has_threads = options->count != 0;
     group->nice = options->nice;
     group->cpu_count = options->cpu_count;
     group->spin = options->spin;
@@ -267,7 +268,7 @@ bool ftli_kernel_is_simulated(const ftli_kernel *kernel)
 bool ftli_kernel_has_threads(const ftli_kernel *kernel, const char *group)
 {
     const ftli_group *found = find_group(kernel, group);
-    return found != NULL && found->count != 0;
+    return found != NULL && found->has_threads;
 }
 
 uint32_t ftli_kernel_degraded(const ftli_kernel *kernel)

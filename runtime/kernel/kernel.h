@@ -79,7 +79,7 @@ uint64_t ftli_kernel_now_ns(const ftli_kernel *);
 uint64_t ftli_kernel_coarse_ns(const ftli_kernel *);
 bool ftli_kernel_is_service_thread(const ftli_kernel *); /* the caller is inside one of this kernel's actors */
 bool ftli_kernel_is_simulated(const ftli_kernel *);
-bool ftli_kernel_has_threads(const ftli_kernel *, const char *group); /* the group's count is not 0 */
+bool ftli_kernel_has_threads(const ftli_kernel *, const char *group); /* the group's count is not 0, simulated or not */
 unsigned ftli_kernel_actor_count(const ftli_kernel *);
 ftli_actor *ftli_kernel_actor(const ftli_kernel *, unsigned index);
 ftli_actor *ftli_kernel_find(const ftli_kernel *, const char *name); /* NULL: none */

@@ -49,11 +49,16 @@ bool ftli_mailbox_lane_has_new(const ftli_mailbox *m, unsigned lane)
     return !ftli_stack_is_empty(&m->lanes[lane].stack);
 }
 
+bool ftli_mailbox_is_stamped(const ftli_mailbox *m, unsigned lane)
+{
+    return ftli_u64_load_relaxed(&m->lanes[lane].since_ns) != 0;
+}
+
 uint64_t ftli_mailbox_push(ftli_mailbox *m, unsigned lane, ftli_link *link, uint64_t now_ns)
 {
     ftli_lane *l = &m->lanes[lane];
     /* Before the push, and cleared after the take: so the stamp is never older than what waits in the lane. */
-    if (ftli_u64_load_relaxed(&l->since_ns) == 0)
+    if (now_ns != 0 && ftli_u64_load_relaxed(&l->since_ns) == 0)
         ftli_u64_store_relaxed(&l->since_ns, now_ns);
     const uint64_t seen = ftli_u64_load_relaxed(&l->seen);
     ftli_stack_push(&l->stack, link); /* from here on the link may be gone */
@@ -165,6 +170,7 @@ ftli_link *ftli_mailbox_take(ftli_mailbox *m, unsigned *lane)
     ftli_lane *l = &m->lanes[chosen];
     ftli_link *link = l->first;
     l->first = ftli_stack_next(link);
+    __builtin_prefetch(l->first, 1); /* while this one is received; NULL does no harm */
     if (l->credit != 0)
         l->credit--;
     if (--m->round_left == 0)

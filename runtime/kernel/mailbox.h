@@ -58,7 +58,8 @@ typedef struct {
  * unordered_lanes: bit per lane. FTL_EINVAL for shares that are not so. */
 int ftli_mailbox_init(ftli_mailbox *, const uint32_t *shares, uint32_t unordered_lanes, ftli_item_sent_fn);
 
-/* now_ns: for the age; may be coarse. Returns how many of the lane the receiver has not seen yet, this one included. */
+bool ftli_mailbox_is_stamped(const ftli_mailbox *, unsigned lane); /* the next push needs no now_ns */
+/* now_ns: for the age; may be coarse, and 0 where the lane is stamped. Returns how many of the lane the receiver has not seen yet, this one included. */
 uint64_t ftli_mailbox_push(ftli_mailbox *, unsigned lane, ftli_link *, uint64_t now_ns);
 uint64_t ftli_mailbox_unseen(const ftli_mailbox *, unsigned lane);   /* the same figure, later; any thread */
 bool ftli_mailbox_lane_has_new(const ftli_mailbox *, unsigned lane); /* posted and not yet in hand; any thread */

@@ -19,7 +19,7 @@ bool ftli_actor_try_take(ftli_actor *actor, bool popped)
     uint32_t found = ftli_u32_load_relaxed(&actor->word);
     for (;;) {
         const uint32_t rest = popped ? found & ~(uint32_t)FTLI_WORD_QUEUED : found; /* a helper leaves it alone */
-        const bool free = (found & (FTLI_WORD_RUNNING | FTLI_WORD_HELD)) == 0;
+        const bool free = (found & (FTLI_WORD_RUNNING | FTLI_WORD_HELD | FTLI_WORD_STOPPED)) == 0;
         if (!free && rest == found)
             return false;
         /* pairs: actor-word; also run-token: what the last run wrote is seen by this one */
@@ -347,7 +347,7 @@ void ftli_actor_last_stop(ftli_actor *actor)
     ftli_event *event = &actor->kernel->stop_event;
     for (;;) { /* a lent thread may still be inside; it signals when it leaves, because the kernel is stopping */
         const uint32_t ticket = ftli_event_prepare(event);
-        const uint32_t before = ftli_u32_fetch_or_seq_cst(&actor->word, FTLI_WORD_HELD); /* pairs: stopping */
+        const uint32_t before = ftli_u32_fetch_or_seq_cst(&actor->word, FTLI_WORD_STOPPED); /* pairs: stopping */
         if ((before & FTLI_WORD_RUNNING) == 0) {
             ftli_event_cancel(event);
             break;

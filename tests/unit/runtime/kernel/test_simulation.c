@@ -38,6 +38,7 @@ static int start(void *state, ftli_context *context)
 {
     node *n = state;
     n->starts++;
+    n->timer = (ftli_timer){.due_ns = 0}; /* as a start may: a restart has disarmed it */
     ftli_after(context, 3 * FTLI_NS_PER_MS, &n->timer);
     return FTL_OK;
 }

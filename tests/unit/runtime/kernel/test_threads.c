@@ -9,6 +9,7 @@
 #include <fettle/fettle.h>
 
 #include "runtime/base/os.h"
+#include "runtime/base/random.h"
 #include "runtime/kernel/kernel.h"
 
 enum { PRODUCERS = 4, EACH = 20000 };
@@ -179,24 +180,43 @@ Test(threads, without_threads_waiting_lends_the_thread)
 }
 
 /* One message at a time, each after the thread may have gone to sleep again: the shape in which wake-ups get lost. */
-Test(threads, no_wake_up_is_lost)
+static void ping(unsigned threads)
 {
-    enum { ROUNDS = 20000 };
+    enum { ROUNDS = 10000 };
     counter *c = calloc(1, sizeof *c);
     ftli_actor *actor;
-    ftli_kernel *kernel = make(2, c, &actor, 1, 0);
+    ftli_kernel *kernel = make(threads, c, &actor, 1, 0);
     parcel *p = aligned_alloc(64, 2 * sizeof *p);
+    ftli_random_state random;
+    ftli_random_seed(&random, 17);
     for (uint64_t i = 0; i < ROUNDS; i++) {
+        /* so that the post meets the thread at every point of its way to sleep */
+        for (uint32_t pause = ftli_random_below(&random, 100); pause > 0; pause--)
+            ftli_cpu_relax();
         p[0] = (parcel){.producer = 0, .number = (uint32_t)i};
         p[1] = (parcel){.producer = 1, .number = (uint32_t)i};
         ftli_actor_send(actor, FTLI_LANE_EMERGENCY, &p[0].message);
         ftli_actor_send(actor, FTLI_LANE_BACKGROUND, &p[1].message);
-        await(c, 2 * (i + 1));
+        /* Looking, not sleeping: the next post must come while the thread is on its way to sleep. */
+        const uint64_t deadline_ns = ftli_clock_now_ns() + 60 * FTLI_NS_PER_S;
+        while (ftli_u64_load_seq_cst(&c->received) < 2 * (i + 1))
+            if (ftli_clock_now_ns() > deadline_ns)
+                cr_assert_fail("a wake-up was lost in round %lu", (unsigned long)i);
     }
     cr_assert_eq(ftli_kernel_stop(kernel, 0), FTL_OK);
     ftli_kernel_destroy(kernel);
     free(p);
     free(c);
+}
+
+Test(threads, no_wake_up_of_a_single_thread_is_lost)
+{
+    ping(1);
+}
+
+Test(threads, no_wake_up_of_two_threads_is_lost)
+{
+    ping(2);
 }
 
 Test(threads, below_the_mark_the_age_wakes)
