@@ -37,18 +37,31 @@ void ftli_actor_post(ftli_actor *actor, unsigned lane, ftli_link *link)
         arm_age(actor, now_ns);
 }
 
+/* Before the due time is armed, so that whoever sees that sees this as well. */
+static void raise_longest_delay(ftli_actor *actor, uint64_t delay_ns)
+{
+    uint64_t found = ftli_u64_load_seq_cst(&actor->longest_delay_ns);
+    while (found < delay_ns && !ftli_u64_cas_seq_cst(&actor->longest_delay_ns, &found, delay_ns))
+        ;
+}
+
 void ftli_actor_run_within(ftli_actor *actor, uint64_t delay_ns)
 {
+    /* What is armed is due within the longest delay ever asked for: whoever asks for no less needs no clock. */
+    if (ftli_u64_load_seq_cst(&actor->tick_due_ns) != FTLI_NEVER_NS && /* pairs: tick-due */
+        delay_ns >= ftli_u64_load_seq_cst(&actor->longest_delay_ns))
+        return;
+    raise_longest_delay(actor, delay_ns);
     const uint64_t due_ns = delay_ns == 0 ? 0 : ftli_deadline_ns(ftli_kernel_coarse_ns(actor->kernel), delay_ns);
-    if (ftli_u64_lower_seq_cst(&actor->tick_due_ns, due_ns))
+    if (ftli_u64_lower_seq_cst(&actor->tick_due_ns, due_ns)) /* pairs: tick-due */
         ftli_group_note_due(actor->group, due_ns);
 }
 
 void ftli_actor_wake(ftli_actor *actor)
 {
-    (void)ftli_u64_lower_seq_cst(&actor->age_due_ns, 0); /* somebody inside it now: it is run once more */
-    if (!ftli_actor_queue(actor, true))
-        ftli_group_note_due(actor->group, 0);
+    /* With somebody inside it, that one finds it due when it leaves; queued already, it runs anyway. */
+    (void)ftli_u64_lower_seq_cst(&actor->age_due_ns, 0); /* pairs: age-due */
+    (void)ftli_actor_queue(actor, true);
 }
 
 void ftli_actor_set_wake(ftli_actor *actor, uint32_t wake_messages, uint64_t wake_age_ns)

@@ -52,8 +52,8 @@ FTLI_INLINE void ftli_actor_send(ftli_actor *actor, unsigned lane, ftli_message 
     ftli_actor_post(actor, lane, &message->link);
 }
 
-/* on_tick runs within delay_ns from now. Requests coalesce to the earliest; if one that early is armed this
- * is a load and a look at the coarse clock. Async-signal-safe. 0: as soon as possible. */
+/* on_tick runs within delay_ns from now. Requests coalesce to the earliest; while one is armed, asking again with the
+ * same delay is two loads. Async-signal-safe. 0: as soon as possible. */
 void ftli_actor_run_within(ftli_actor *, uint64_t delay_ns);
 
 /* Runs the actor as soon as possible on its group, whatever its lanes' marks say. Async-signal-safe. */

@@ -39,10 +39,11 @@ struct ftli_actor {
     ftli_atomic_u32 wake_messages;
     ftli_atomic_u64 wake_age_ns;
     /* Due times on the kernel's clock, FTLI_NEVER_NS: none. */
-    ftli_atomic_u64 age_due_ns;    /* a lane below its mark has waited long enough; armed by posters */
-    ftli_atomic_u64 tick_due_ns;   /* on_tick; armed by ftli_actor_run_within */
-    ftli_atomic_u64 timer_due_ns;  /* the first timer; written by the runner */
-    ftli_atomic_u64 resume_due_ns; /* the end of HELD after a failure; written by the runner */
+    ftli_atomic_u64 age_due_ns;       /* a lane below its mark has waited long enough; armed by posters */
+    ftli_atomic_u64 tick_due_ns;      /* on_tick; armed by ftli_actor_run_within */
+    ftli_atomic_u64 longest_delay_ns; /* that ftli_actor_run_within was ever given */
+    ftli_atomic_u64 timer_due_ns;     /* the first timer; written by the runner */
+    ftli_atomic_u64 resume_due_ns;    /* the end of HELD after a failure; written by the runner */
 
     /* fixed before the actor is published */
     FTLI_ALIGNED(64) ftli_kernel *kernel;
