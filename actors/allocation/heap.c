@@ -51,8 +51,8 @@ static void tag(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_
     head->state = FTLI_PAGE_FREE;
     head->committed = committed;
     ftli_free_index_insert(committed == pages ? &heap->whole : &heap->rest, number);
-    heap->free_runs++;
-    heap->short_committed_pages += short_pages(pages, committed);
+    heap->merged_runs++;
+    heap->merged_short += short_pages(pages, committed);
 }
 
 struct ftli_free_span ftli_heap_take_free(struct ftli_heap *heap, uint32_t number)
@@ -64,8 +64,8 @@ struct ftli_free_span ftli_heap_take_free(struct ftli_heap *heap, uint32_t numbe
     if (pages > 1) {
         ftli_heap_page(heap, number + pages - 1)->state = FTLI_PAGE_NONE;
     }
-    heap->free_runs--;
-    heap->short_committed_pages -= short_pages(pages, head->committed);
+    heap->merged_runs--;
+    heap->merged_short -= short_pages(pages, head->committed);
     return (struct ftli_free_span){number, pages, head->committed};
 }
 
@@ -111,41 +111,34 @@ void ftli_heap_carve(struct ftli_heap *heap, struct ftli_free_span span, uint32_
 
 /* ---- spans freed just now, kept whole for a request of their length ---- */
 
-static void push_quick(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+static inline void push_quick(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, uint32_t pages)
 {
-    struct ftli_page *page = ftli_heap_page(heap, number);
     page->state = FTLI_PAGE_QUICK;
     page->left = heap->quick[pages];
     heap->quick[pages] = number;
     heap->quick_filled[pages / 64] |= (uint64_t)1 << (pages % 64);
     heap->quick_pages += pages;
-    heap->free_runs++;
-    heap->short_committed_pages += short_pages(pages, pages);
 }
 
-static uint32_t pop_quick(struct ftli_heap *heap, uint32_t pages)
+static inline struct ftli_page *pop_quick(struct ftli_heap *heap, uint32_t number, uint32_t pages)
 {
-    uint32_t number = heap->quick[pages];
     struct ftli_page *page = ftli_heap_page(heap, number);
     heap->quick[pages] = page->left;
-    if (!page->left) {
-        heap->quick_filled[pages / 64] &= ~((uint64_t)1 << (pages % 64));
-    }
     heap->quick_pages -= pages;
-    heap->free_runs--;
-    heap->short_committed_pages -= short_pages(pages, pages);
-    return number;
+    return page;
 }
 
 FTLI_NOINLINE void ftli_heap_flush_quick(struct ftli_heap *heap)
 {
     for (unsigned word = 0; word < sizeof heap->quick_filled / sizeof heap->quick_filled[0]; word++) {
-        while (heap->quick_filled[word]) {
-            uint32_t pages = word * 64 + (uint32_t)__builtin_ctzll(heap->quick_filled[word]);
-            uint32_t number = pop_quick(heap, pages);
-            ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
-            ftli_heap_put_free(heap, number, pages, pages);
+        for (uint64_t bits = heap->quick_filled[word]; bits; bits &= bits - 1) {
+            uint32_t pages = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            for (uint32_t number; (number = heap->quick[pages]) != 0;) {
+                pop_quick(heap, number, pages)->state = FTLI_PAGE_NONE;
+                ftli_heap_put_free(heap, number, pages, pages);
+            }
         }
+        heap->quick_filled[word] = 0;
     }
 }
 
@@ -211,7 +204,6 @@ static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
     }
     ftli_space_set_owner(heap->options.space, first, granules, heap->options.id);
     heap->granules += granules;
-    heap->free_pages += (uint64_t)granules * FTLI_GRANULE_PAGES;
     ftli_heap_count_metadata(heap, first);
     ftli_heap_count_metadata(heap, first + (granules - 1) * FTLI_GRANULE_PAGES);
     ftli_heap_put_free(heap, first, granules * FTLI_GRANULE_PAGES, 0);
@@ -243,14 +235,11 @@ int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignm
     return result;
 }
 
-static void use(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+static inline void use(struct ftli_heap *heap, struct ftli_page *page, uint32_t pages)
 {
-    struct ftli_page *page = ftli_heap_page(heap, number);
     page->pages = pages & FTLI_PAGES_BITS;
     page->state = FTLI_PAGE_USED;
     heap->used_pages += pages;
-    heap->free_pages -= pages;
-    heap->free_committed_pages -= pages;
 }
 
 static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number,
@@ -272,7 +261,7 @@ static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size
         }
     }
     ftli_heap_carve(heap, span, start, pages, pages);
-    use(heap, start, pages);
+    use(heap, ftli_heap_page(heap, start), pages);
     ftli_heap_count_metadata(heap, start);
     ftli_heap_count_metadata(heap, start + pages - 1);
     *number = start;
@@ -282,35 +271,38 @@ static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size
 
 int ftli_heap_take_span(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed)
 {
-    if (pages <= FTLI_QUICK_PAGES && alignment <= FTLI_PAGE_BYTES && heap->quick[pages]) {
-        uint32_t start = pop_quick(heap, pages);
-        use(heap, start, pages);
-        *number = start;
-        *zeroed = false;
-        return FTL_OK;
+    uint32_t waiting = pages <= FTLI_QUICK_PAGES && alignment <= FTLI_PAGE_BYTES ? heap->quick[pages] : 0;
+    if (!waiting) {
+        return take_found(heap, pages, alignment, number, zeroed);
     }
-    return take_found(heap, pages, alignment, number, zeroed);
+    use(heap, pop_quick(heap, waiting, pages), pages);
+    *number = waiting;
+    *zeroed = false;
+    return FTL_OK;
 }
 
-static FTLI_NOINLINE void give_merged(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+static FTLI_NOINLINE void give_merged(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, uint32_t pages)
 {
-    ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
+    page->state = FTLI_PAGE_NONE;
     ftli_heap_put_free(heap, number, pages, pages);
+}
+
+static inline void give_used(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, uint32_t pages)
+{
+    heap->used_pages -= pages;
+    if (pages > FTLI_QUICK_PAGES || (size_t)pages << FTLI_PAGE_SHIFT > heap->options.quick_bytes) {
+        give_merged(heap, page, number, pages);
+        return;
+    }
+    if ((heap->quick_pages + pages) << FTLI_PAGE_SHIFT > heap->options.quick_bytes) {
+        ftli_heap_flush_quick(heap);
+    }
+    push_quick(heap, page, number, pages);
 }
 
 void ftli_heap_give_span(struct ftli_heap *heap, uint32_t number, uint32_t pages)
 {
-    heap->used_pages -= pages;
-    heap->free_pages += pages;
-    heap->free_committed_pages += pages;
-    if (pages <= FTLI_QUICK_PAGES && (size_t)pages << FTLI_PAGE_SHIFT <= heap->options.quick_bytes) {
-        if ((heap->quick_pages + pages) << FTLI_PAGE_SHIFT > heap->options.quick_bytes) {
-            ftli_heap_flush_quick(heap);
-        }
-        push_quick(heap, number, pages);
-        return;
-    }
-    give_merged(heap, number, pages);
+    give_used(heap, ftli_heap_page(heap, number), number, pages);
 }
 
 int ftli_heap_take_pages(struct ftli_heap *heap, size_t bytes, size_t alignment, void **out, bool *zeroed)
@@ -331,7 +323,7 @@ int ftli_heap_take_pages(struct ftli_heap *heap, size_t bytes, size_t alignment,
 }
 
 /* The descriptor of the page that the address lies in; NULL: not of this heap. */
-static struct ftli_page *owned_page(const struct ftli_heap *heap, const void *address, uint32_t *number)
+static inline struct ftli_page *owned_page(const struct ftli_heap *heap, const void *address, uint32_t *number)
 {
     uint64_t entry = ftli_space_entry(heap->options.space, address);
     if (FTLI_UNLIKELY(ftli_entry_owner(entry) != heap->options.id)) {
@@ -341,36 +333,36 @@ static struct ftli_page *owned_page(const struct ftli_heap *heap, const void *ad
     return &ftli_entry_granule(entry)->pages[*number % FTLI_GRANULE_PAGES];
 }
 
-static int give_used(struct ftli_heap *heap, const struct ftli_page *page, uint32_t number, const void *address)
+static inline int give_checked(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, const void *address)
 {
     if (FTLI_UNLIKELY(page->state != FTLI_PAGE_USED || (uintptr_t)address % FTLI_PAGE_BYTES)) {
         return FTL_EINTERNAL;
     }
-    ftli_heap_give_span(heap, number, page->pages);
+    give_used(heap, page, number, page->pages);
     return FTL_OK;
 }
 
 int ftli_heap_give_pages(struct ftli_heap *heap, void *address)
 {
     uint32_t number;
-    const struct ftli_page *page = owned_page(heap, address, &number);
-    return page ? give_used(heap, page, number, address) : FTL_EINTERNAL;
+    struct ftli_page *page = owned_page(heap, address, &number);
+    return page ? give_checked(heap, page, number, address) : FTL_EINTERNAL;
 }
 
 int ftli_heap_give_slot(struct ftli_heap *heap, void *address)
 {
     uint32_t number;
-    const struct ftli_page *page = owned_page(heap, address, &number);
+    struct ftli_page *page = owned_page(heap, address, &number);
     return page && page->state == FTLI_PAGE_SLAB ? ftli_heap_give_to_slab(heap, page->slab, address) : FTL_EINTERNAL;
 }
 
 int ftli_heap_give(struct ftli_heap *heap, void *address)
 {
     uint32_t number;
-    const struct ftli_page *page = owned_page(heap, address, &number);
+    struct ftli_page *page = owned_page(heap, address, &number);
     if (FTLI_UNLIKELY(!page)) {
         return FTL_EINTERNAL;
     }
     return page->state == FTLI_PAGE_SLAB ? ftli_heap_give_to_slab(heap, page->slab, address)
-                                         : give_used(heap, page, number, address);
+                                         : give_checked(heap, page, number, address);
 }

@@ -94,24 +94,26 @@ void ftli_heap_figures(const struct ftli_heap *, struct ftli_heap_figures *);
 bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
 
 /* ---- the inside, here so that an actor's state can hold it by value */
-#define FTLI_QUICK_PAGES 256u /* the longest span that waits unmerged: 1 MiB */
+#define FTLI_QUICK_PAGES 255u /* the longest span that waits unmerged: just below 1 MiB */
 #define FTLI_RUN_PAGES   256u /* a free run of 1 MiB or more can serve a large tensor: the fragmentation figure */
+_Static_assert(FTLI_QUICK_PAGES < FTLI_RUN_PAGES, "all that waits counts as short");
 
 struct ftli_slab_class {
     struct ftli_slab *partial; /* the slabs with a free slot, a tree by number */
     struct ftli_slab *spare;   /* the one wholly free slab that is kept; not in `partial` */
     uint64_t slots_used;
     uint64_t pages;
+    uint32_t made_lately; /* slabs, halved when spares are released */
 };
 
 struct ftli_heap {
     struct ftli_heap_options options;
-    uint64_t granules, used_pages, free_pages; /* used + free = granules * 512 */
-    uint64_t committed_pages;                  /* used + free committed */
-    uint64_t free_committed_pages;
-    uint64_t short_committed_pages; /* of these: in free runs below FTLI_RUN_PAGES */
-    uint64_t free_runs;
-    uint64_t quick_pages;
+    uint64_t granules;        /* owned; used + free pages = granules * 512 */
+    uint64_t used_pages;      /* in taken spans and slabs */
+    uint64_t committed_pages; /* used + free committed */
+    uint64_t merged_runs;     /* free runs in the two indices below */
+    uint64_t merged_short;    /* committed pages of those that are shorter than FTLI_RUN_PAGES */
+    uint64_t quick_pages;     /* in spans that wait, all committed */
     uint64_t slab_pages, slab_used_bytes;
     uint64_t metadata_bytes;
     bool any_huge;                  /* some granule is or was advised */
@@ -119,7 +121,7 @@ struct ftli_heap {
     struct ftli_slab_chunk *chunks; /* their memory, newest first */
     struct ftli_slab_class classes[FTLI_CLASSES];
     uint32_t quick[FTLI_QUICK_PAGES + 1];             /* by length: the span freed last, 0: none */
-    uint64_t quick_filled[FTLI_QUICK_PAGES / 64 + 1]; /* lengths that have one */
+    uint64_t quick_filled[FTLI_QUICK_PAGES / 64 + 1]; /* lengths that may have one */
     struct ftli_free_index whole;                     /* free spans of which every page is committed */
     struct ftli_free_index rest;                      /* the other free spans */
 };

@@ -3,28 +3,35 @@
 
 #include "actors/allocation/heap_inside.h"
 
-void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *out)
+/* The runs that wait, and the longest of them. */
+static uint64_t count_waiting(const struct ftli_heap *heap, uint32_t *longest)
 {
-    uint64_t slab_bytes = heap->slab_pages << FTLI_PAGE_SHIFT;
-    uint32_t whole = ftli_free_index_longest(&heap->whole), rest = ftli_free_index_longest(&heap->rest);
-    uint32_t longest = whole > rest ? whole : rest;
-    for (unsigned word = sizeof heap->quick_filled / sizeof heap->quick_filled[0]; word-- > 0;) {
-        if (heap->quick_filled[word]) {
-            uint32_t quick = word * 64 + 63u - (uint32_t)__builtin_clzll(heap->quick_filled[word]);
-            longest = quick > longest ? quick : longest;
-            break;
+    uint64_t runs = 0;
+    for (uint32_t pages = 1; pages <= FTLI_QUICK_PAGES; pages++) {
+        for (uint32_t number = heap->quick[pages]; number; number = ftli_heap_page(heap, number)->left) {
+            *longest = pages > *longest ? pages : *longest;
+            runs++;
         }
     }
+    return runs;
+}
+
+void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *out)
+{
+    uint64_t slab_bytes = heap->slab_pages << FTLI_PAGE_SHIFT, slab_free_bytes = slab_bytes - heap->slab_used_bytes;
+    uint32_t whole = ftli_free_index_longest(&heap->whole), longest = ftli_free_index_longest(&heap->rest);
+    longest = whole > longest ? whole : longest;
+    uint64_t runs = heap->merged_runs + count_waiting(heap, &longest);
     *out = (struct ftli_heap_figures){
         .committed_bytes = heap->committed_pages << FTLI_PAGE_SHIFT,
         .used_bytes = heap->used_pages << FTLI_PAGE_SHIFT,
-        .free_bytes = heap->free_pages << FTLI_PAGE_SHIFT,
-        .free_committed_bytes = heap->free_committed_pages << FTLI_PAGE_SHIFT,
+        .free_bytes = ftli_heap_free_pages(heap) << FTLI_PAGE_SHIFT,
+        .free_committed_bytes = ftli_heap_free_committed_pages(heap) << FTLI_PAGE_SHIFT,
         .slab_bytes = slab_bytes,
-        .slab_free_bytes = slab_bytes - heap->slab_used_bytes,
-        .short_free_bytes = (heap->short_committed_pages << FTLI_PAGE_SHIFT) + slab_bytes - heap->slab_used_bytes,
+        .slab_free_bytes = slab_free_bytes,
+        .short_free_bytes = ((heap->merged_short + heap->quick_pages) << FTLI_PAGE_SHIFT) + slab_free_bytes,
         .largest_free_run = (uint64_t)longest << FTLI_PAGE_SHIFT,
-        .free_runs = heap->free_runs,
+        .free_runs = runs,
         .segments_bytes = heap->granules << FTLI_GRANULE_SHIFT,
         .metadata_bytes = heap->metadata_bytes,
     };
@@ -36,7 +43,7 @@ struct walk {
     const struct ftli_heap *heap;
     char *why;
     size_t why_bytes;
-    uint64_t granules, used, free, committed, free_committed, short_committed, runs, quick, metadata;
+    uint64_t granules, used, free, committed, free_committed, short_committed, quick, metadata;
     uint64_t in_index; /* spans */
     struct ftli_slab_totals slabs;
     bool after_free; /* the span before is free and merged */
@@ -90,6 +97,7 @@ static bool check_free(struct walk *w, uint32_t number, const struct ftli_page *
             return FAIL(w, "free span at page %u was not merged with the one before it", number);
         }
         w->in_index++;
+        w->short_committed += pages < FTLI_RUN_PAGES ? committed : 0;
     } else {
         if (committed != pages || pages > FTLI_QUICK_PAGES) {
             return FAIL(w, "waiting span at page %u: %u pages, committed %u", number, pages, committed);
@@ -98,8 +106,6 @@ static bool check_free(struct walk *w, uint32_t number, const struct ftli_page *
     }
     w->free += pages;
     w->free_committed += committed;
-    w->short_committed += pages < FTLI_RUN_PAGES ? committed : 0;
-    w->runs++;
     return true;
 }
 
@@ -195,6 +201,24 @@ static bool check_bins(struct walk *w, const struct ftli_free_index *index, uint
     return true;
 }
 
+/* Every waiting span that the walk saw is in the list of its length, and nothing else is. */
+static bool waiting_listed(struct walk *w)
+{
+    uint64_t listed = 0;
+    for (uint32_t pages = 1; pages <= FTLI_QUICK_PAGES; pages++) {
+        for (uint32_t number = w->heap->quick[pages]; number; listed += pages) {
+            const struct ftli_page *page = ftli_heap_page(w->heap, number);
+            bool marked = w->heap->quick_filled[pages / 64] >> (pages % 64) & 1;
+            if (page->state != FTLI_PAGE_QUICK || page->pages != pages || !marked) {
+                return FAIL(w, "list of %u pages: page %u has state %u, %u pages; marked %d", pages, number,
+                            page->state, page->pages, marked);
+            }
+            number = page->left;
+        }
+    }
+    return equal(w, "waiting pages in the lists", listed, w->quick);
+}
+
 bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
 {
     struct walk w = {.heap = heap, .why = why, .why_bytes = why_bytes};
@@ -204,13 +228,14 @@ bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
         return false;
     }
     chunk_bytes -= w.metadata <= chunk_bytes ? w.metadata : 0; /* the rest are slab headers, in whole pages */
-    return equal(&w, "spans in the indices", spans, w.in_index) && equal(&w, "granules", heap->granules, w.granules) &&
-           equal(&w, "used pages", heap->used_pages, w.used) && equal(&w, "free pages", heap->free_pages, w.free) &&
+    return equal(&w, "spans in the indices", spans, w.in_index) &&
+           equal(&w, "free runs", heap->merged_runs, w.in_index) && equal(&w, "granules", heap->granules, w.granules) &&
+           equal(&w, "used pages", heap->used_pages, w.used) &&
+           equal(&w, "free pages", ftli_heap_free_pages(heap), w.free) &&
            equal(&w, "committed pages", heap->committed_pages, w.committed) &&
-           equal(&w, "free committed pages", heap->free_committed_pages, w.free_committed) &&
            equal(&w, "committed = used + free committed", w.committed, w.used + w.free_committed) &&
-           equal(&w, "committed pages in short runs", heap->short_committed_pages, w.short_committed) &&
-           equal(&w, "free runs", heap->free_runs, w.runs) && equal(&w, "waiting pages", heap->quick_pages, w.quick) &&
+           equal(&w, "committed pages in short runs", heap->merged_short, w.short_committed) &&
+           equal(&w, "waiting pages", heap->quick_pages, w.quick) && waiting_listed(&w) &&
            equal(&w, "metadata beyond descriptors, modulo a page", 0, chunk_bytes % FTLI_PAGE_BYTES) &&
            ftli_heap_check_slab_trees(heap, &w.slabs, why, why_bytes);
 }

@@ -97,7 +97,6 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
         n += piece.to - piece.from;
     }
     heap->committed_pages += need;
-    heap->free_committed_pages += need; /* still free: the caller takes it */
     span->committed += need;
     return FTL_OK;
 }

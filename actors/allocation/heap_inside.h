@@ -21,6 +21,16 @@ struct ftli_free_span {
     uint32_t number, pages, committed;
 };
 
+static inline uint64_t ftli_heap_free_pages(const struct ftli_heap *heap)
+{
+    return heap->granules * FTLI_GRANULE_PAGES - heap->used_pages;
+}
+
+static inline uint64_t ftli_heap_free_committed_pages(const struct ftli_heap *heap)
+{
+    return heap->committed_pages - heap->used_pages;
+}
+
 /* The part of a span that lies in one granule: pages from..to - 1 of it. */
 struct ftli_piece {
     struct ftli_granule *granule;

@@ -14,7 +14,6 @@ static uint32_t forget(struct ftli_heap *heap, struct ftli_piece piece)
     count = piece.granule->huge ? piece.granule->committed : count;
     piece.granule->committed = (uint16_t)(piece.granule->committed - count);
     heap->committed_pages -= count;
-    heap->free_committed_pages -= count;
     return count;
 }
 
@@ -69,13 +68,13 @@ static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *
 {
     uint32_t at_pages = UINT32_MAX, at = 0, number;
     uint64_t done = 0;
-    while (index->bins[bin].committed && heap->free_committed_pages > keep && done < budget &&
+    while (index->bins[bin].committed && ftli_heap_free_committed_pages(heap) > keep && done < budget &&
            (number = ftli_free_index_before(index, bin, at_pages, at)) != 0) {
         const struct ftli_page *head = ftli_heap_page(heap, number);
         at_pages = head->pages;
         at = number;
         if (head->committed) {
-            uint64_t over = heap->free_committed_pages - keep;
+            uint64_t over = ftli_heap_free_committed_pages(heap) - keep;
             done += purge_span(heap, number, over < budget - done ? over : budget - done);
         }
     }
@@ -91,10 +90,10 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
     if (keep == 0) {
         ftli_heap_release_spare_slabs(heap);
     }
-    if (heap->free_committed_pages > keep) {
+    if (ftli_heap_free_committed_pages(heap) > keep) {
         ftli_heap_flush_quick(heap);
     }
-    for (unsigned bin = FTLI_BINS; bin-- > 1 && heap->free_committed_pages > keep && done < budget;) {
+    for (unsigned bin = FTLI_BINS; bin-- > 1 && ftli_heap_free_committed_pages(heap) > keep && done < budget;) {
         done += purge_bin(heap, &heap->rest, bin, keep, budget - done); /* what is purged stays there, or comes there */
         if (done < budget) {
             done += purge_bin(heap, &heap->whole, bin, keep, budget - done);
@@ -108,5 +107,5 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
 
 size_t ftli_heap_free_resident_bytes(const struct ftli_heap *heap)
 {
-    return (size_t)heap->free_committed_pages << FTLI_PAGE_SHIFT;
+    return (size_t)ftli_heap_free_committed_pages(heap) << FTLI_PAGE_SHIFT;
 }

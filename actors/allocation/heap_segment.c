@@ -9,9 +9,7 @@ static struct ftli_segment detach(struct ftli_heap *heap, uint32_t number, uint3
     uint32_t committed = ftli_heap_count_committed(heap, start, pages), granules = pages / FTLI_GRANULE_PAGES;
     ftli_heap_carve(heap, span, start, pages, committed);
     heap->granules -= granules;
-    heap->free_pages -= pages;
     heap->committed_pages -= committed;
-    heap->free_committed_pages -= committed;
     for (uint32_t i = 0; i < granules; i++) {
         if (ftli_space_granule(space, start + i * FTLI_GRANULE_PAGES)->counted) {
             heap->metadata_bytes -= sizeof(struct ftli_granule);
@@ -45,7 +43,8 @@ static unsigned detach_from_bin(struct ftli_heap *heap, const struct ftli_free_i
         at = number;
         uint32_t start = (number + FTLI_GRANULE_PAGES - 1) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
         uint32_t end = (number + at_pages) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
-        uint64_t spare = heap->free_pages > keep_pages ? heap->free_pages - keep_pages : 0;
+        uint64_t free_pages = ftli_heap_free_pages(heap);
+        uint64_t spare = free_pages > keep_pages ? free_pages - keep_pages : 0;
         spare = spare / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
         if (end > start && spare) {
             uint32_t pages = end - start < spare ? end - start : (uint32_t)spare;
@@ -96,9 +95,7 @@ int ftli_heap_donate(struct ftli_heap *heap, const struct ftli_segment *segment)
         heap->any_huge |= granule->huge;
     }
     heap->granules += pages / FTLI_GRANULE_PAGES;
-    heap->free_pages += pages;
     heap->committed_pages += committed;
-    heap->free_committed_pages += committed;
     ftli_heap_count_metadata(heap, number);
     ftli_heap_count_metadata(heap, number + pages - 1);
     ftli_heap_put_free(heap, number, pages, committed);

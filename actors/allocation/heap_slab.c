@@ -11,6 +11,7 @@
 #define SLOTS_MOST    512u
 #define PAGES_MOST    16u /* 64 KiB, or 8 slots of the longest classes: */
 #define LONG_PAGES    64u /* 256 KiB */
+#define RISE_PAGES    4u  /* what making slabs one after the other leads to */
 #define CHUNK_BYTES   ((size_t)1 << 16)
 #define WASTE_INVERSE 14u /* the tail is less than a 14th (7 %) of the slab */
 
@@ -128,12 +129,14 @@ void ftli_heap_fini_slabs(struct ftli_heap *heap)
 
 /* ---- slabs ---- */
 
-/* A quarter of what the class holds already, so that a class that is little used holds little; then as many pages more
- * as a short tail wants. */
+/* A class that is little used holds little: its first slabs are of a page. They grow with what the class holds, and with
+ * the number made lately, since making and releasing slabs in turn costs more than a spare one. Then as many pages more as a
+ * short tail wants. */
 static uint32_t slab_pages(const struct ftli_slab_class *class, uint32_t slot_bytes)
 {
     uint64_t most = slot_bytes > 8192 ? LONG_PAGES : PAGES_MOST;
-    uint64_t pages = class->pages / 4;
+    uint64_t lately = class->made_lately / 4 < RISE_PAGES ? class->made_lately / 4 : RISE_PAGES;
+    uint64_t pages = class->pages / 4 > lately ? class->pages / 4 : lately;
     pages = pages > most ? most : pages;
     uint64_t one_slot = (slot_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT;
     uint64_t full = (uint64_t)SLOTS_MOST * slot_bytes >> FTLI_PAGE_SHIFT;
@@ -182,6 +185,7 @@ static int make_slab(struct ftli_heap *heap, unsigned size_class, struct ftli_sl
     }
     heap->slab_pages += pages;
     class->pages += pages;
+    class->made_lately++;
     tree_insert(&class->partial, slab);
     *out = slab;
     return FTL_OK;
@@ -204,6 +208,7 @@ void ftli_heap_release_spare_slabs(struct ftli_heap *heap)
 {
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         struct ftli_slab *spare = heap->classes[c].spare;
+        heap->classes[c].made_lately /= 2;
         if (spare) {
             heap->classes[c].spare = NULL;
             release_slab(heap, spare);

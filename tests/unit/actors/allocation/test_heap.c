@@ -86,7 +86,7 @@ Test(heap, neighbours_merge_whatever_the_order)
             cr_assert_eq(ftli_heap_give_pages(&heap, blocks[orders[o][i]]), FTL_OK);
             check("a give");
         }
-        cr_assert_eq(heap.free_runs, 1);
+        cr_assert_eq(heap.merged_runs, 1);
     }
     end();
 }
