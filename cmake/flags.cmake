@@ -18,6 +18,6 @@ target_compile_options(fettle_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes
   $<$<BOOL:${FETTLE_WERROR}>:-Werror>)
 if(FETTLE_SANITIZE)
-  # Instrumented code makes gcc see paths that are not there; the other builds have this warning.
-  target_compile_options(fettle_flags INTERFACE -Wno-maybe-uninitialized)
+  # Instrumented code makes gcc see paths and conversions that are not there; the other builds have these warnings.
+  target_compile_options(fettle_flags INTERFACE -Wno-maybe-uninitialized -Wno-conversion)
 endif()
