@@ -55,12 +55,13 @@ struct ftli_leak_detection {
     ftli_token token;  /* over pinned */
     uint32_t pinned_count;
     struct ftli_leak_pinned
-        *pinned; /* FTLI_LEAK_PINNED_MOST of them: a mapping, of which only what is used is resident */
-    /* the actor's own walk */
+        *pinned;           /* FTLI_LEAK_PINNED_MOST of them: a mapping, of which only what is used is resident */
     ftli_atomic_u32 noted; /* pairs: leak-noted */
-    uint32_t next_slot;    /* 0: no walk runs */
-    uint32_t end_slot;
-    uint64_t walk_busy_ns, walk_found, walk_ended_ns;
+    /* the actor's own walk */
+    uint32_t next_slot, end_slot; /* next_slot 0: no walk runs */
+    uint64_t walk_busy_ns, walk_suspects;
+    bool walk_again;        /* something is under grace, pinned, or a suspect: it may change without a note */
+    uint64_t not_before_ns; /* of the next walk: 0.1 % of a core */
     /* of the last walk that ended, the actor's or a caller's */
     ftli_atomic_u64 suspects;
     ftli_atomic_u64 walks;

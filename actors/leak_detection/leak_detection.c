@@ -1,0 +1,146 @@
+/* The leak detection actor: after a note it walks the table, slice by slice, and keeps the number of suspects. */
+#include "actors/leak_detection/leak_detection.h"
+
+#include <string.h>
+
+#include "actors/leak_detection/walk.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/os.h"
+
+#define SOON_NS       (UINT64_C(100) * FTLI_NS_PER_MS)
+#define SLICE_WAIT_NS FTLI_NS_PER_MS
+#define AGAIN_NS      (UINT64_C(10) * FTLI_NS_PER_S) /* while there are suspects: they may be dropped without a note */
+#define SHARE         UINT64_C(1000)                 /* a walk's time, so many times, until the next */
+
+static size_t pinned_bytes(void)
+{
+    size_t page = ftli_os_page_bytes();
+    return (FTLI_LEAK_PINNED_MOST * sizeof(struct ftli_leak_pinned) + page - 1) / page * page;
+}
+
+int ftli_leak_detection_init(struct ftli_leak_detection *leaks, const struct ftli_leak_detection_world *world)
+{
+    memset(leaks, 0, sizeof *leaks);
+    leaks->world = *world;
+    leaks->pinned = ftli_os_reserve(pinned_bytes(), ftli_os_page_bytes());
+    return leaks->pinned != NULL ? FTL_OK : FTL_ENOMEM;
+}
+
+void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
+{
+    if (leaks->pinned != NULL)
+        ftli_os_release(leaks->pinned, pinned_bytes());
+    leaks->pinned = NULL;
+}
+
+void ftli_leak_detection_attach(struct ftli_leak_detection *leaks, ftli_actor *actor)
+{
+    leaks->actor = actor;
+}
+
+void ftli_leak_detection_note(struct ftli_leak_detection *leaks)
+{
+    if (leaks->actor == NULL || ftli_u32_load_seq_cst(&leaks->noted) != 0)
+        return;
+    ftli_u32_store_seq_cst(&leaks->noted, 1); /* pairs: leak-noted */
+    ftli_actor_run_within(leaks->actor, SOON_NS);
+}
+
+uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
+{
+    return ftli_u64_load_acquire(&leaks->suspects);
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------ */
+
+static void begin_walk(struct ftli_leak_detection *leaks)
+{
+    ftli_u32_store_seq_cst(&leaks->noted,
+                           0); /* before the walk: what is noted during it wants another. pairs: leak-noted */
+    leaks->next_slot = 1;
+    leaks->end_slot = ftli_table_fresh(leaks->world.table);
+    leaks->walk_busy_ns = 0;
+    leaks->walk_suspects = 0;
+    leaks->walk_again = false;
+}
+
+static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
+{
+    uint32_t left = leaks->end_slot - leaks->next_slot;
+    uint32_t end = leaks->next_slot + (left < FTLI_LEAK_SLICE_SLOTS ? left : FTLI_LEAK_SLICE_SLOTS);
+    struct ftli_leak_tensor tensor;
+    for (; leaks->next_slot < end; leaks->next_slot++) {
+        if (!ftli_leak_look(leaks, leaks->next_slot, now_ns, &tensor))
+            continue;
+        if (ftli_word_state(tensor.word) == FTLI_DROPPED) {
+            tensor.cause = ftli_leak_pinned_cause(leaks, tensor.tensor, now_ns);
+            leaks->walk_again = true;
+        }
+        leaks->walk_suspects += tensor.cause != 0;
+        leaks->walk_again = leaks->walk_again || tensor.under_grace || tensor.cause != 0;
+    }
+}
+
+/* When the next walk comes: after a note, or while something may change by time alone; seldom enough to cost 0.1 %. */
+static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, uint64_t now_ns)
+{
+    leaks->next_slot = 0;
+    if (ftli_leak_pinned_forget(leaks) != 0)
+        leaks->walk_again = true;
+    ftli_u64_store_release(&leaks->suspects, leaks->walk_suspects);
+    (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
+    uint64_t pause_ns = leaks->walk_busy_ns * SHARE;
+    leaks->not_before_ns = now_ns + pause_ns;
+    if (ftli_u32_load_seq_cst(&leaks->noted) != 0)
+        ftli_actor_run_within(ftli_self(context), pause_ns > SOON_NS ? pause_ns : SOON_NS);
+    else if (leaks->walk_again)
+        ftli_actor_run_within(ftli_self(context), pause_ns > AGAIN_NS ? pause_ns : AGAIN_NS);
+}
+
+static int on_tick(void *state, ftli_context *context)
+{
+    struct ftli_leak_detection *leaks = state;
+    uint64_t now_ns = ftli_now_ns(context);
+    if (leaks->next_slot == 0) {
+        if (now_ns < leaks->not_before_ns) {
+            ftli_actor_run_within(ftli_self(context), leaks->not_before_ns - now_ns);
+            return FTL_OK;
+        }
+        begin_walk(leaks);
+    }
+    walk_slice(leaks, now_ns);
+    uint64_t after_ns = ftli_now_ns(context);
+    leaks->walk_busy_ns += after_ns - now_ns;
+    if (leaks->next_slot < leaks->end_slot)
+        ftli_actor_run_within(ftli_self(context), SLICE_WAIT_NS);
+    else
+        end_walk(leaks, context, after_ns);
+    return FTL_OK;
+}
+
+static int on_message(void *state, ftli_context *context, ftli_message *message)
+{
+    (void)state;
+    (void)context;
+    (void)message;
+    return FTL_OK;
+}
+
+/* After a restart a walk begins anew. */
+static int start(void *state, ftli_context *context)
+{
+    struct ftli_leak_detection *leaks = state;
+    leaks->next_slot = 0;
+    leaks->not_before_ns = 0;
+    if (ftli_u32_load_seq_cst(&leaks->noted) != 0)
+        ftli_actor_run_within(ftli_self(context), SOON_NS);
+    return FTL_OK;
+}
+
+const ftli_actor_operations ftli_leak_detection_operations = {
+    .type = "leak_detection",
+    .start = start,
+    .on_message = on_message,
+    .on_tick = on_tick,
+    .restartable = true,
+};

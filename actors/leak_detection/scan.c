@@ -1,0 +1,104 @@
+/* Walks on the calling thread: ftl_leak_scan, and the list of close. */
+#include "actors/leak_detection/report.h"
+
+#include "runtime/base/clock.h"
+
+#define TIMEOUT_NS     (UINT64_C(10) * FTLI_NS_PER_S)
+#define BIT(cause)     (UINT32_C(1) << (cause))
+#define CAUSES_KNOWN   (BIT(FTL_LEAK_PINNED + 1) - 1)
+#define CAUSES_HERE    (BIT(0) | BIT(FTL_LEAK_OUTLIVED_SCOPE) | BIT(FTL_LEAK_OUTLIVED_THREAD) | BIT(FTL_LEAK_PINNED))
+#define CAUSES_DEFAULT (CAUSES_HERE & ~BIT(0))
+
+struct scan {
+    struct ftli_leak_groups groups;
+    uint32_t causes;
+    uint64_t begun_ns, timeout_ns;
+    uint64_t scanned, suspects;
+    bool is_close; /* at rest: what is pinned is listed elsewhere */
+};
+
+static int check_options(const ftl_leak_options *options)
+{
+    for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+        if (options->reserved[i] != 0)
+            return FTL_EINVAL;
+    if (options->certainty > 100 || options->timeout_ns < 0 || (options->causes & ~CAUSES_KNOWN) != 0)
+        return FTL_EINVAL;
+    if (options->reachability || (options->causes & ~CAUSES_HERE) != 0)
+        return FTL_ENOTSUP;
+    return FTL_OK;
+}
+
+static int look(struct ftli_leak_detection *leaks, struct scan *scan, uint32_t slot, uint64_t now_ns)
+{
+    struct ftli_leak_tensor tensor;
+    if (!ftli_leak_look(leaks, slot, now_ns, &tensor))
+        return FTL_OK;
+    scan->scanned++;
+    if (ftli_word_state(tensor.word) == FTLI_DROPPED) {
+        tensor.cause = scan->is_close ? 0 : ftli_leak_pinned_cause(leaks, tensor.tensor, now_ns);
+        if (tensor.cause == 0)
+            return FTL_OK;
+    }
+    scan->suspects += tensor.cause != 0;
+    return (scan->causes & BIT(tensor.cause)) != 0 ? ftli_leak_groups_add(&scan->groups, &tensor) : FTL_OK;
+}
+
+static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_report **out)
+{
+    uint32_t end = ftli_table_fresh(leaks->world.table);
+    uint64_t now_ns = scan->begun_ns;
+    int status = FTL_OK;
+    for (uint32_t slot = 1; slot < end && status == FTL_OK; slot++) {
+        status = look(leaks, scan, slot, now_ns);
+        if (slot % FTLI_LEAK_SLICE_SLOTS == 0)
+            now_ns = ftli_kernel_now_ns(leaks->world.kernel);
+        if (status == FTL_OK && now_ns - scan->begun_ns > scan->timeout_ns)
+            status = FTL_ETIMEDOUT;
+    }
+    if (status != FTL_OK) {
+        ftli_leak_groups_free(&scan->groups);
+        return status;
+    }
+    (void)ftli_leak_pinned_forget(leaks);
+    ftli_u64_store_release(&leaks->suspects, scan->suspects);
+    (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
+    uint64_t elapsed_ns = ftli_kernel_now_ns(leaks->world.kernel) - scan->begun_ns;
+    return ftli_leak_groups_report(&scan->groups, leaks->world.labels, scan->scanned, elapsed_ns, out);
+}
+
+int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *options, ftl_leak_report **out)
+{
+    const ftl_leak_options standard = {0};
+    if (options == NULL)
+        options = &standard;
+    int status = check_options(options);
+    if (status != FTL_OK)
+        return status;
+    struct scan scan = {
+        .causes = options->causes != 0 ? options->causes : CAUSES_DEFAULT,
+        .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
+        .timeout_ns = options->timeout_ns > 0 ? (uint64_t)options->timeout_ns : TIMEOUT_NS,
+    };
+    return walk(leaks, &scan, out);
+}
+
+int ftli_leak_list_alive(struct ftli_leak_detection *leaks, ftl_leak_report **out)
+{
+    struct scan scan = {
+        .causes = UINT32_MAX,
+        .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
+        .timeout_ns = UINT64_MAX,
+        .is_close = true,
+    };
+    ftl_leak_report *report = NULL;
+    int status = walk(leaks, &scan, &report);
+    if (status != FTL_OK)
+        return status;
+    if (report->count == 0) {
+        ftli_leak_report_destroy(report);
+        report = NULL;
+    }
+    *out = report;
+    return FTL_OK;
+}

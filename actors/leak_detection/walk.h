@@ -1,0 +1,31 @@
+/* Reading the table: one slot at a time, as a consistent picture or not at all.
+ *
+ * Threads   Any, beside everything that happens. A header's fields are read between two loads of its word; a word that is
+ *           unchanged says that they belong together.
+ */
+#ifndef FTLI_ACTORS_LEAK_DETECTION_WALK_H
+#define FTLI_ACTORS_LEAK_DETECTION_WALK_H
+
+#include "actors/leak_detection/leak_detection.h"
+#include "tensor/extension.h"
+
+/* What a tensor that is LIVE, or DROPPED and pinned, says about itself. */
+struct ftli_leak_tensor {
+    uint64_t word, tensor;
+    uint64_t bytes; /* of its shape; 0 of a view: its root has them */
+    uint64_t age_ms, tag;
+    uint32_t cause;   /* enum of fettle.h, or 0 */
+    bool under_grace; /* it outlived its scope or thread, but not for long enough yet */
+    uint32_t label, scope_label;
+    const char *site; /* a literal of the program, or NULL */
+};
+
+/* False: the slot is in another state, or changed under the look. */
+bool ftli_leak_look(const struct ftli_leak_detection *, uint32_t slot, uint64_t now_ns, struct ftli_leak_tensor *out);
+
+/* A dropped and pinned tensor was seen: remembers since when. FTL_LEAK_PINNED once that is 10 s, else 0. */
+uint32_t ftli_leak_pinned_cause(struct ftli_leak_detection *, uint64_t tensor, uint64_t now_ns);
+/* Forgets those that are no longer pinned. Returns how many are left. */
+uint32_t ftli_leak_pinned_forget(struct ftli_leak_detection *);
+
+#endif
