@@ -54,9 +54,10 @@ struct ftli_granule {
     char *address;
     uint32_t number;    /* of its first page */
     uint16_t committed; /* pages: as many as are written; if huge all or none */
-    bool huge;          /* advised: committed and purged only whole */
-    bool counted;       /* its descriptors are in metadata_bytes */
-    uint64_t unused[6];
+    uint16_t written_pages;
+    bool huge;    /* advised: committed and purged only whole */
+    bool counted; /* its descriptors are in metadata_bytes */
+    uint64_t unused[5];
     struct ftli_page pages[FTLI_GRANULE_PAGES];
 };
 _Static_assert(sizeof(struct ftli_granule) == 128 + 512 * 16, "the header is two cache lines");

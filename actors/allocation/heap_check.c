@@ -63,13 +63,14 @@ static bool check_granule(struct walk *w, const struct ftli_granule *granule)
     for (unsigned i = 0; i < FTLI_GRANULE_PAGES / 64; i++) {
         written += (unsigned)__builtin_popcountll(granule->written[i]);
     }
+    bool counts = granule->written_pages == written;
     bool right = granule->huge ? granule->committed == FTLI_GRANULE_PAGES || (granule->committed == 0 && written == 0)
                                : granule->committed == written;
     w->granules++;
     w->committed += granule->committed;
     w->metadata += granule->counted ? sizeof *granule : 0;
-    return right || FAIL(w, "granule of page %u: committed %u, written %u, huge %d", granule->number,
-                         granule->committed, written, granule->huge);
+    return (right && counts) || FAIL(w, "granule of page %u: committed %u, written %u = %u, huge %d", granule->number,
+                                     granule->committed, granule->written_pages, written, granule->huge);
 }
 
 static bool in_index(const struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)

@@ -88,12 +88,14 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
     for (uint32_t n = number; n < end;) {
         struct ftli_piece piece = ftli_heap_piece(heap, n, end);
         struct ftli_granule *granule = piece.granule;
-        unsigned before = count_written(piece);
-        for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
-            granule->written[w] |= ftli_word_mask(w, piece.from, piece.to);
+        if (granule->written_pages < FTLI_GRANULE_PAGES) {
+            unsigned fresh = piece.to - piece.from - count_written(piece);
+            for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
+                granule->written[w] |= ftli_word_mask(w, piece.from, piece.to);
+            }
+            granule->written_pages = (uint16_t)(granule->written_pages + fresh);
+            granule->committed = granule->huge ? FTLI_GRANULE_PAGES : granule->written_pages;
         }
-        granule->committed =
-            granule->huge ? FTLI_GRANULE_PAGES : (uint16_t)(granule->committed + (piece.to - piece.from) - before);
         n += piece.to - piece.from;
     }
     heap->committed_pages += need;

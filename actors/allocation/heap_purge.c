@@ -11,6 +11,7 @@ static uint32_t forget(struct ftli_heap *heap, struct ftli_piece piece)
         count += (uint32_t)__builtin_popcountll(piece.granule->written[w] & mask);
         piece.granule->written[w] &= ~mask;
     }
+    piece.granule->written_pages = (uint16_t)(piece.granule->written_pages - count);
     count = piece.granule->huge ? piece.granule->committed : count;
     piece.granule->committed = (uint16_t)(piece.granule->committed - count);
     heap->committed_pages -= count;
