@@ -12,11 +12,16 @@
 #ifndef FTLI_ACTORS_ALLOCATION_ARENA_H
 #define FTLI_ACTORS_ALLOCATION_ARENA_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "runtime/base/atomics.h"
+
+#if defined __cplusplus
+extern "C" {
+#endif
 
 #define FTLI_PAGE_SHIFT    12
 #define FTLI_PAGE_BYTES    ((size_t)1 << FTLI_PAGE_SHIFT)
@@ -46,7 +51,7 @@ struct ftli_page {
         struct ftli_slab *slab; /* SLAB */
     };
 };
-_Static_assert(sizeof(struct ftli_page) == 16, "a descriptor costs 0.4 % of its page");
+static_assert(sizeof(struct ftli_page) == 16, "a descriptor costs 0.4 % of its page");
 
 /* 2 MiB: the unit of ownership and of huge pages. */
 struct ftli_granule {
@@ -60,7 +65,7 @@ struct ftli_granule {
     uint64_t unused[5];
     struct ftli_page pages[FTLI_GRANULE_PAGES];
 };
-_Static_assert(sizeof(struct ftli_granule) == 128 + 512 * 16, "the header is two cache lines");
+static_assert(sizeof(struct ftli_granule) == 128 + 512 * 16, "the header is two cache lines");
 
 struct ftli_arena;
 
@@ -96,7 +101,7 @@ FTLI_INLINE uint64_t ftli_space_entry(const struct ftli_space *space, const void
         return 0;
     }
     /* pairs: map-leaf */
-    const ftli_atomic_u64 *leaf = ftli_pointer_load_acquire(&space->root[a >> 34]);
+    const ftli_atomic_u64 *leaf = (const ftli_atomic_u64 *)ftli_pointer_load_acquire(&space->root[a >> 34]);
     if (FTLI_UNLIKELY(!leaf)) {
         return 0;
     }
@@ -117,7 +122,7 @@ FTLI_INLINE struct ftli_granule *ftli_entry_granule(uint64_t entry)
 FTLI_INLINE struct ftli_granule *ftli_space_granule(const struct ftli_space *space, uint32_t number)
 {
     /* pairs: granule-table */
-    return ftli_pointer_load_acquire(&space->granules[number / FTLI_GRANULE_PAGES]);
+    return (struct ftli_granule *)ftli_pointer_load_acquire(&space->granules[number / FTLI_GRANULE_PAGES]);
 }
 
 FTLI_INLINE struct ftli_page *ftli_space_page(const struct ftli_space *space, uint32_t number)
@@ -144,4 +149,7 @@ FTLI_INLINE bool ftli_space_joined(const struct ftli_space *space, uint32_t numb
     return FTLI_LIKELY(number % FTLI_GRANULE_PAGES != 0) || ftli_space_joined_slow(space, number, owner);
 }
 
+#if defined __cplusplus
+}
+#endif
 #endif

@@ -68,6 +68,7 @@ void ftli_free_index_insert(struct ftli_free_index *index, uint32_t number)
     }
     *link = number;
     index->filled[bin / 64] |= (uint64_t)1 << (bin % 64);
+    index->words |= 1u << (bin / 64);
 }
 
 void ftli_free_index_remove(struct ftli_free_index *index, uint32_t number)
@@ -96,6 +97,7 @@ void ftli_free_index_remove(struct ftli_free_index *index, uint32_t number)
     *link = left ? left : right;
     if (!index->bins[bin].root) {
         index->filled[bin / 64] &= ~((uint64_t)1 << (bin % 64));
+        index->words &= index->filled[bin / 64] ? ~0u : ~(1u << (bin / 64));
     }
 }
 
@@ -104,10 +106,12 @@ static unsigned filled_from(const struct ftli_free_index *index, unsigned bin)
 {
     unsigned word = bin / 64;
     uint64_t bits = word < FTLI_BIN_WORDS ? index->filled[word] & (~(uint64_t)0 << (bin % 64)) : 0;
-    while (!bits) {
-        if (++word >= FTLI_BIN_WORDS) {
+    if (!bits) {
+        uint32_t words = index->words & (~(uint32_t)0 << word << 1);
+        if (!words) {
             return FTLI_BINS;
         }
+        word = (unsigned)__builtin_ctz(words);
         bits = index->filled[word];
     }
     return word * 64 + (unsigned)__builtin_ctzll(bits);
@@ -162,11 +166,10 @@ uint32_t ftli_free_index_before(const struct ftli_free_index *index, unsigned bi
 
 uint32_t ftli_free_index_longest(const struct ftli_free_index *index)
 {
-    for (unsigned word = FTLI_BIN_WORDS; word-- > 0;) {
-        if (index->filled[word]) {
-            unsigned bin = word * 64 + 63u - (unsigned)__builtin_clzll(index->filled[word]);
-            return node(index, ftli_free_index_before(index, bin, UINT32_MAX, 0))->pages;
-        }
+    if (!index->words) {
+        return 0;
     }
-    return 0;
+    unsigned word = 31u - (unsigned)__builtin_clz(index->words);
+    unsigned bin = word * 64 + 63u - (unsigned)__builtin_clzll(index->filled[word]);
+    return node(index, ftli_free_index_before(index, bin, UINT32_MAX, 0))->pages;
 }

@@ -12,6 +12,10 @@
 
 #include "actors/allocation/arena.h"
 
+#if defined __cplusplus
+extern "C" {
+#endif
+
 #define FTLI_EXACT_BINS 512u
 #define FTLI_BINS       (FTLI_EXACT_BINS + 152u) /* up to FTLI_SPAN_MOST */
 #define FTLI_BIN_WORDS  ((FTLI_BINS + 63u) / 64u)
@@ -21,9 +25,12 @@ struct ftli_bin {
     uint32_t committed; /* spans in it with committed pages */
 };
 
+static_assert(FTLI_BIN_WORDS < 32, "a word names the words of the bitmap");
+
 struct ftli_free_index {
     const struct ftli_space *space;
     uint64_t filled[FTLI_BIN_WORDS]; /* bins that are not empty */
+    uint32_t words;                  /* words of `filled` that are not 0 */
     struct ftli_bin bins[FTLI_BINS];
 };
 
@@ -42,4 +49,7 @@ uint32_t ftli_free_index_before(const struct ftli_free_index *, unsigned bin, ui
 /* The longest free span's pages, 0: none. */
 uint32_t ftli_free_index_longest(const struct ftli_free_index *);
 
+#if defined __cplusplus
+}
+#endif
 #endif

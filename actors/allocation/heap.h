@@ -15,12 +15,17 @@
 #ifndef FTLI_ACTORS_ALLOCATION_HEAP_H
 #define FTLI_ACTORS_ALLOCATION_HEAP_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "actors/allocation/free_index.h"
 #include "actors/allocation/size_class.h"
+
+#if defined __cplusplus
+extern "C" {
+#endif
 
 #define FTLI_HEAPS_MOST 65536u /* ids of one space: 1..65535; 0: nobody */
 
@@ -96,7 +101,7 @@ bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
 /* ---- the inside, here so that an actor's state can hold it by value */
 #define FTLI_QUICK_PAGES 255u /* the longest span that waits unmerged: just below 1 MiB */
 #define FTLI_RUN_PAGES   256u /* a free run of 1 MiB or more can serve a large tensor: the fragmentation figure */
-_Static_assert(FTLI_QUICK_PAGES < FTLI_RUN_PAGES, "all that waits counts as short");
+static_assert(FTLI_QUICK_PAGES < FTLI_RUN_PAGES, "all that waits counts as short");
 
 struct ftli_slab_class {
     struct ftli_slab *partial; /* the slabs with a free slot, a tree by number */
@@ -126,4 +131,7 @@ struct ftli_heap {
     struct ftli_free_index rest;                      /* the other free spans */
 };
 
+#if defined __cplusplus
+}
+#endif
 #endif

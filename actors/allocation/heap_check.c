@@ -193,6 +193,7 @@ static bool check_bins(struct walk *w, const struct ftli_free_index *index, uint
             before++;
         }
         bool filled = index->filled[bin / 64] >> (bin % 64) & 1;
+        filled = filled && (index->words >> (bin / 64) & 1);
         if (committed != index->bins[bin].committed || filled != (before != 0)) {
             return FAIL(w, "bin %u: %u committed spans counted, %u walked; %u spans, marked %d", bin,
                         index->bins[bin].committed, committed, before, filled);

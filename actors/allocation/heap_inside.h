@@ -10,6 +10,10 @@
 #include "actors/allocation/heap.h"
 #include "runtime/base/assert.h"
 
+#if defined __cplusplus
+extern "C" {
+#endif
+
 #define FTLI_PAGES_BITS 0x0fffffffu
 
 static inline struct ftli_page *ftli_heap_page(const struct ftli_heap *heap, uint32_t number)
@@ -93,4 +97,7 @@ bool ftli_heap_check_slab(const struct ftli_heap *, const struct ftli_page *, ui
                           struct ftli_slab_totals *, char *why, size_t why_bytes);
 bool ftli_heap_check_slab_trees(const struct ftli_heap *, const struct ftli_slab_totals *, char *why, size_t why_bytes);
 
+#if defined __cplusplus
+}
+#endif
 #endif
