@@ -1,0 +1,76 @@
+/* The telemetry actor: at each `every` the counters go out. Nobody waits for it, and it waits for nobody. */
+#include "actors/telemetry/telemetry.h"
+
+#include <string.h>
+
+#include "actors/telemetry/json.h"
+#include "runtime/bridge/publisher.h"
+
+#define TOPIC "stats"
+
+void ftli_telemetry_init(struct ftli_telemetry *telemetry, const struct ftli_telemetry_world *world)
+{
+    memset(telemetry, 0, sizeof *telemetry);
+    telemetry->world = *world;
+}
+
+const char *ftli_telemetry_why(const struct ftli_telemetry *telemetry)
+{
+    return telemetry->why;
+}
+
+static void stop(void *state, ftli_context *context)
+{
+    struct ftli_telemetry *telemetry = state;
+    (void)context;
+    if (telemetry->publisher != NULL)
+        ftli_publisher_close(telemetry->publisher);
+    telemetry->publisher = NULL;
+}
+
+/* An endpoint that cannot be had is an error of the one who opens the runtime, who should hear of it at once. */
+static int start(void *state, ftli_context *context)
+{
+    struct ftli_telemetry *telemetry = state;
+    const struct ftli_telemetry_settings *settings = telemetry->world.settings;
+    telemetry->why[0] = '\0';
+    if (settings->publish[0] == '\0')
+        return FTL_OK;
+    int status = ftli_publisher_open(settings->publish, &telemetry->publisher, telemetry->why, sizeof telemetry->why);
+    if (status == FTL_OK)
+        ftli_actor_run_within(ftli_self(context), (uint64_t)settings->every_ns);
+    return status;
+}
+
+/* A message that cannot be sent is lost and counted; the sequence of the frames tells listeners of others. */
+static int on_tick(void *state, ftli_context *context)
+{
+    struct ftli_telemetry *telemetry = state;
+    char text[FTLI_TELEMETRY_JSON_BYTES];
+    ftl_stats stats;
+    if (telemetry->publisher == NULL)
+        return FTL_OK;
+    telemetry->world.read_stats(telemetry->world.user, &stats);
+    size_t bytes = ftli_telemetry_json(telemetry->world.runtime, ftli_now_ns(context), &stats, text, sizeof text);
+    bool sent = bytes != 0 && ftli_publisher_send(telemetry->publisher, TOPIC, text, bytes) == FTL_OK;
+    ftli_u64_add_owner(sent ? &telemetry->published : &telemetry->failed, 1);
+    ftli_actor_run_within(ftli_self(context), (uint64_t)telemetry->world.settings->every_ns);
+    return FTL_OK;
+}
+
+static int on_message(void *state, ftli_context *context, ftli_message *message)
+{
+    (void)state;
+    (void)context;
+    (void)message;
+    return FTL_OK;
+}
+
+const ftli_actor_operations ftli_telemetry_operations = {
+    .type = "telemetry",
+    .start = start,
+    .on_message = on_message,
+    .on_tick = on_tick,
+    .stop = stop,
+    .restartable = true,
+};
