@@ -86,23 +86,28 @@ void ftli_shape_compact_strides(uint32_t ndim, const int64_t *shape, int64_t *st
     int64_t stride = 1;
     for (uint32_t i = ndim; i-- > 0;) {
         strides[i] = stride;
-        if (shape[i] > 1)
-            stride *= shape[i];
+        /* Beside a dimension of 0 the others may be of any size; no stride of such a shape is ever used. */
+        if (shape[i] > 1 && __builtin_mul_overflow(stride, shape[i], &stride))
+            stride = INT64_MAX;
     }
 }
 
 int ftli_shape_extent(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, const int64_t *strides,
                       int64_t *lowest_byte, int64_t *end_byte)
 {
-    int128 lowest = 0, highest = 0;
-    for (uint32_t i = 0; i < ndim; i++) {
+    for (uint32_t i = 0; i < ndim; i++)
         if (shape[i] == 0)
             return *lowest_byte = *end_byte = 0, FTL_OK;
+    const int128 furthest = (int128)1 << 67; /* elements; more is over 2^63 bytes for every type */
+    int128 lowest = 0, highest = 0;
+    for (uint32_t i = 0; i < ndim; i++) {
         int128 reach = (int128)(shape[i] - 1) * strides[i];
         if (reach < 0)
             lowest += reach;
         else
             highest += reach;
+        if (lowest < -furthest || highest > furthest) /* here, while 128 bits are enough for the next sum */
+            return FTL_EINVAL;
     }
     uint32_t bits = ftli_dtype_bits(dtype);
     int128 low_bits = lowest * bits, end_bits = (highest + 1) * bits;
