@@ -23,7 +23,6 @@ enum {
 };
 #define FTLI_LEAK_PINNED_NS UINT64_C(10000000000)
 
-/* What a port's number of its thread says: see thread_ended. */
 enum ftli_thread_fate {
     FTLI_THREAD_UNKNOWN = 0, /* or alive */
     FTLI_THREAD_ENDED = 1,   /* *ended_ns says when it was seen, on the kernel's clock */
@@ -37,9 +36,9 @@ struct ftli_leak_detection_world {
     struct ftli_device *device;
     ftli_kernel *kernel;
     uint64_t opened_ns; /* on the kernel's clock; stamps count milliseconds from here */
-    /* What became of the thread that made a tensor, from the id of its record. NULL: nobody can say, and no tensor is
-     * reported as having outlived its thread. */
-    enum ftli_thread_fate (*thread_ended)(void *user, uint32_t record_id, uint64_t *ended_ns);
+    /* What became of the thread whose number new wrote into a tensor's extension (due_ms; only while outlived.thread is set
+     * does every tensor have one). NULL: nobody can say, and no tensor is reported as having outlived its thread. */
+    enum ftli_thread_fate (*thread_ended)(void *user, uint32_t thread, uint64_t *ended_ns);
     void *user;
 };
 

@@ -23,11 +23,11 @@ static uint64_t opened_ns;
 static struct ftli_scope_cursor cursor;
 static uint64_t thread_ended_ns; /* of thread 1; 0: it lives */
 
-static inline enum ftli_thread_fate thread_ended(void *user, uint32_t id, uint64_t *ended_ns)
+static inline enum ftli_thread_fate thread_ended(void *user, uint32_t thread, uint64_t *ended_ns)
 {
     (void)user;
     *ended_ns = thread_ended_ns;
-    return id == 1 && thread_ended_ns != 0 ? FTLI_THREAD_ENDED : FTLI_THREAD_UNKNOWN;
+    return thread == 1 && thread_ended_ns != 0 ? FTLI_THREAD_ENDED : FTLI_THREAD_UNKNOWN;
 }
 
 static inline ftli_decision restart(void *self, uint32_t index, bool restartable, int status, uint64_t now_ns)

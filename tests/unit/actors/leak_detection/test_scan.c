@@ -89,7 +89,8 @@ Test(scan, what_outlived_its_thread)
 {
     uint64_t mine = make(10, 0, "x", NULL);
     (void)make(10, 0, "x", NULL);
-    ftli_u64_store_release(&header_of(mine)->record, ftli_record_make(1, 0, 0, 0));
+    uint32_t cold = ftli_u32_load_relaxed(&header_of(mine)->cold);
+    ftli_u32_store_release(&ftli_extension(&table, cold)->due_ms, 1);
     thread_ended_ns = ftli_kernel_now_ns(kernel);
     ftl_leak_report *report = scan(0);
     cr_expect_eq(report->leaked, 0, "none is the default");
