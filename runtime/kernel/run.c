@@ -173,8 +173,10 @@ static int begin(ftli_actor *actor)
         return FTL_OK;
     const ftli_actor_operations *operations = actor->operations;
     const int status = operations->start != NULL ? operations->start(actor->state, &actor->context) : FTL_OK;
-    if (status != FTL_OK)
+    if (status != FTL_OK) {
+        forget_timers(actor); /* the next start makes them new */
         return status;
+    }
     actor->needs_start = false;
     actor->started = true;
     ftli_u64_add_owner(&actor->restarts, 1);
