@@ -10,16 +10,21 @@
 #define LEAF_BYTES    (FTLI_MAP_SLOTS * sizeof(ftli_atomic_u64))
 #define TABLE_BYTES   ((GRANULES_MOST + 1u) * sizeof(ftli_atomic_pointer))
 
-/* Stands at the start of the arena's descriptors; its granules follow. */
+/* Stands before its granules; the descriptors follow from the next page on. */
 struct ftli_arena {
     struct ftli_arena *next;
     char *address;
     size_t bytes;
     size_t metadata_bytes; /* of this mapping */
-    uint64_t unused[4];
+    uint64_t unused[12];
     struct ftli_granule granules[];
 };
-_Static_assert(sizeof(struct ftli_arena) == 64, "granules begin on a cache line");
+static_assert(sizeof(struct ftli_arena) == 128, "granules begin on a cache line");
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1);
+}
 
 int ftli_space_init(struct ftli_space *space, size_t arena_bytes)
 {
@@ -30,7 +35,7 @@ int ftli_space_init(struct ftli_space *space, size_t arena_bytes)
     if (!root) {
         return FTL_ENOMEM;
     }
-    ftli_atomic_pointer *granules = ftli_os_reserve(TABLE_BYTES, FTLI_PAGE_BYTES);
+    ftli_atomic_pointer *granules = ftli_os_reserve(2 * TABLE_BYTES, FTLI_PAGE_BYTES); /* and the descriptors' */
     if (!granules) {
         ftli_os_release(root, FTLI_MAP_SLOTS * sizeof *root);
         return FTL_ENOMEM;
@@ -38,8 +43,9 @@ int ftli_space_init(struct ftli_space *space, size_t arena_bytes)
     *space = (struct ftli_space){
         .root = root,
         .granules = granules,
+        .pages = granules + GRANULES_MOST + 1,
         .arena_bytes = arena_bytes,
-        .metadata_bytes = 2 * FTLI_PAGE_BYTES,
+        .metadata_bytes = 4 * FTLI_PAGE_BYTES, /* of the root one, of the tables two and where they meet */
         .granules_used = 1,
         .granules_most = GRANULES_MOST,
     };
@@ -61,7 +67,7 @@ void ftli_space_fini(struct ftli_space *space)
         }
     }
     ftli_os_release(space->root, FTLI_MAP_SLOTS * sizeof *space->root);
-    ftli_os_release(space->granules, TABLE_BYTES);
+    ftli_os_release(space->granules, 2 * TABLE_BYTES);
     *space = (struct ftli_space){0};
 }
 
@@ -111,7 +117,8 @@ int ftli_space_grow(struct ftli_space *space, size_t bytes, uint32_t *first, uin
     if (bytes / FTLI_PAGE_BYTES > FTLI_SPAN_MOST || count > space->granules_most - space->granules_used) {
         return FTL_ENOMEM;
     }
-    size_t metadata_bytes = sizeof(struct ftli_arena) + count * sizeof(struct ftli_granule);
+    size_t header_bytes = whole_pages(sizeof(struct ftli_arena) + count * sizeof(struct ftli_granule));
+    size_t metadata_bytes = header_bytes + count * FTLI_GRANULE_PAGES * sizeof(struct ftli_page);
     char *address = reserve_arena(space, arena_bytes);
     if (!address) {
         return FTL_ENOMEM;
@@ -126,6 +133,7 @@ int ftli_space_grow(struct ftli_space *space, size_t bytes, uint32_t *first, uin
     }
     /* Where the system makes every page huge, a page never handed out would be resident: heaps ask for each granule. */
     (void)ftli_os_advise_no_huge(address, arena_bytes);
+    (void)ftli_os_advise_no_huge(arena, metadata_bytes);
     arena->address = address;
     arena->bytes = arena_bytes;
     arena->metadata_bytes = metadata_bytes;
@@ -134,11 +142,16 @@ int ftli_space_grow(struct ftli_space *space, size_t bytes, uint32_t *first, uin
     space->reserved_bytes += arena_bytes;
     *first = space->granules_used * FTLI_GRANULE_PAGES;
     *granules = (uint32_t)count;
+    space->metadata_bytes += header_bytes;
+    struct ftli_page *pages = (struct ftli_page *)(void *)((char *)arena + header_bytes);
     for (size_t i = 0; i < count; i++) {
         struct ftli_granule *granule = &arena->granules[i];
+        size_t index = space->granules_used + i;
         granule->address = address + i * FTLI_GRANULE_BYTES;
-        granule->number = (space->granules_used + (uint32_t)i) * FTLI_GRANULE_PAGES;
-        ftli_pointer_store_release(&space->granules[space->granules_used + i], granule); /* pairs: granule-table */
+        granule->pages = pages + i * FTLI_GRANULE_PAGES;
+        granule->number = (uint32_t)index * FTLI_GRANULE_PAGES;
+        ftli_pointer_store_release(&space->pages[index], granule->pages); /* pairs: granule-table */
+        ftli_pointer_store_release(&space->granules[index], granule);     /* pairs: granule-table */
         /* pairs: map-entry */
         ftli_u64_store_release(map_slot(space, granule->address), (uint64_t)(uintptr_t)granule);
     }

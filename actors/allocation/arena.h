@@ -57,15 +57,16 @@ static_assert(sizeof(struct ftli_page) == 16, "a descriptor costs 0.4 % of its p
 struct ftli_granule {
     uint64_t written[FTLI_GRANULE_PAGES / 64]; /* pages handed out since they were last purged: not known to be zero */
     char *address;
-    uint32_t number;    /* of its first page */
-    uint16_t committed; /* pages: as many as are written; if huge all or none */
+    struct ftli_page *pages; /* its descriptors: two pages of metadata, resident as they are written */
+    uint32_t number;         /* of its first page */
+    uint16_t committed;      /* pages: as many as are written; if huge all or none */
     uint16_t written_pages;
-    bool huge;    /* advised: committed and purged only whole */
-    bool counted; /* its descriptors are in metadata_bytes */
-    uint64_t unused[5];
-    struct ftli_page pages[FTLI_GRANULE_PAGES];
+    bool huge;       /* advised: committed and purged only whole */
+    uint8_t counted; /* bit i: the i-th page of its descriptors is in metadata_bytes */
+    uint64_t unused[4];
 };
-static_assert(sizeof(struct ftli_granule) == 128 + 512 * 16, "the header is two cache lines");
+static_assert(sizeof(struct ftli_granule) == 128, "two cache lines");
+static_assert(sizeof(struct ftli_page) * FTLI_GRANULE_PAGES == 2 * FTLI_PAGE_BYTES, "see `counted`");
 
 struct ftli_arena;
 
@@ -74,10 +75,11 @@ struct ftli_arena;
 struct ftli_space {
     ftli_atomic_pointer *root;     /* address >> 34 -> leaf of FTLI_MAP_SLOTS entries */
     ftli_atomic_pointer *granules; /* number >> 9 -> granule; [0] is NULL */
+    ftli_atomic_pointer *pages;    /* number >> 9 -> its descriptors */
     struct ftli_arena *arenas;     /* newest first */
     size_t arena_bytes;            /* step of growth */
     size_t reserved_bytes;         /* sum of the arenas */
-    size_t metadata_bytes;         /* what may be resident of the map and the table of granules */
+    size_t metadata_bytes;         /* what may be resident of the map, the tables and the granules */
     uint32_t granules_used;        /* numbers given out so far; 0 is never used */
     uint32_t granules_most;
 };
@@ -127,7 +129,9 @@ FTLI_INLINE struct ftli_granule *ftli_space_granule(const struct ftli_space *spa
 
 FTLI_INLINE struct ftli_page *ftli_space_page(const struct ftli_space *space, uint32_t number)
 {
-    return &ftli_space_granule(space, number)->pages[number % FTLI_GRANULE_PAGES];
+    /* pairs: granule-table */
+    struct ftli_page *pages = (struct ftli_page *)ftli_pointer_load_acquire(&space->pages[number / FTLI_GRANULE_PAGES]);
+    return &pages[number % FTLI_GRANULE_PAGES];
 }
 
 FTLI_INLINE char *ftli_space_address(const struct ftli_space *space, uint32_t number)

@@ -50,6 +50,8 @@ static void tag(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_
     head->pages = pages & FTLI_PAGES_BITS;
     head->state = FTLI_PAGE_FREE;
     head->committed = committed;
+    ftli_heap_count_metadata(heap, number);
+    ftli_heap_count_metadata(heap, number + pages - 1);
     ftli_free_index_insert(committed == pages ? &heap->whole : &heap->rest, number);
     heap->merged_runs++;
     heap->merged_short += short_pages(pages, committed);
@@ -204,8 +206,6 @@ static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
     }
     ftli_space_set_owner(heap->options.space, first, granules, heap->options.id);
     heap->granules += granules;
-    ftli_heap_count_metadata(heap, first);
-    ftli_heap_count_metadata(heap, first + (granules - 1) * FTLI_GRANULE_PAGES);
     ftli_heap_put_free(heap, first, granules * FTLI_GRANULE_PAGES, 0);
     return FTL_OK;
 }
@@ -263,7 +263,7 @@ static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size
     ftli_heap_carve(heap, span, start, pages, pages);
     use(heap, ftli_heap_page(heap, start), pages);
     ftli_heap_count_metadata(heap, start);
-    ftli_heap_count_metadata(heap, start + pages - 1);
+    ftli_heap_count_metadata(heap, start + pages - 1); /* its tag once it is free */
     *number = start;
     *zeroed = zero;
     return FTL_OK;

@@ -43,7 +43,7 @@ struct walk {
     const struct ftli_heap *heap;
     char *why;
     size_t why_bytes;
-    uint64_t granules, used, free, committed, free_committed, short_committed, quick, metadata;
+    uint64_t granules, used, free, committed, free_committed, short_committed, quick;
     uint64_t in_index; /* spans */
     struct ftli_slab_totals slabs;
     bool after_free; /* the span before is free and merged */
@@ -68,7 +68,7 @@ static bool check_granule(struct walk *w, const struct ftli_granule *granule)
                                : granule->committed == written;
     w->granules++;
     w->committed += granule->committed;
-    w->metadata += granule->counted ? sizeof *granule : 0;
+    w->slabs.header_bytes += ftli_granule_metadata_bytes(granule);
     return (right && counts) || FAIL(w, "granule of page %u: committed %u, written %u = %u, huge %d", granule->number,
                                      granule->committed, granule->written_pages, written, granule->huge);
 }
@@ -224,12 +224,10 @@ static bool waiting_listed(struct walk *w)
 bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
 {
     struct walk w = {.heap = heap, .why = why, .why_bytes = why_bytes};
-    uint64_t chunk_bytes = heap->metadata_bytes;
     uint64_t spans = 0;
     if (!check_spans(&w) || !check_bins(&w, &heap->whole, &spans) || !check_bins(&w, &heap->rest, &spans)) {
         return false;
     }
-    chunk_bytes -= w.metadata <= chunk_bytes ? w.metadata : 0; /* the rest are slab headers, in whole pages */
     return equal(&w, "spans in the indices", spans, w.in_index) &&
            equal(&w, "free runs", heap->merged_runs, w.in_index) && equal(&w, "granules", heap->granules, w.granules) &&
            equal(&w, "used pages", heap->used_pages, w.used) &&
@@ -238,6 +236,5 @@ bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
            equal(&w, "committed = used + free committed", w.committed, w.used + w.free_committed) &&
            equal(&w, "committed pages in short runs", heap->merged_short, w.short_committed) &&
            equal(&w, "waiting pages", heap->quick_pages, w.quick) && waiting_listed(&w) &&
-           equal(&w, "metadata beyond descriptors, modulo a page", 0, chunk_bytes % FTLI_PAGE_BYTES) &&
            ftli_heap_check_slab_trees(heap, &w.slabs, why, why_bytes);
 }

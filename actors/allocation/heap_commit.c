@@ -106,8 +106,14 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
 void ftli_heap_count_metadata(struct ftli_heap *heap, uint32_t number)
 {
     struct ftli_granule *granule = ftli_space_granule(heap->options.space, number);
-    if (FTLI_UNLIKELY(!granule->counted)) {
-        granule->counted = true;
-        heap->metadata_bytes += sizeof *granule;
+    unsigned half = 1u << (number % FTLI_GRANULE_PAGES / (FTLI_GRANULE_PAGES / 2));
+    if (FTLI_UNLIKELY(!(granule->counted & half))) {
+        granule->counted = (uint8_t)(granule->counted | half);
+        heap->metadata_bytes += FTLI_PAGE_BYTES;
     }
+}
+
+size_t ftli_granule_metadata_bytes(const struct ftli_granule *granule)
+{
+    return ((granule->counted & 1u) + (granule->counted >> 1)) * FTLI_PAGE_BYTES;
 }

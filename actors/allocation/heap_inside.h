@@ -81,8 +81,9 @@ bool ftli_heap_all_zero(const struct ftli_heap *, uint32_t number, uint32_t page
 /* Makes some pages of a free span usable; its count follows (a huge granule is committed whole, all of it inside the span).
  * FTL_ELIMIT changes nothing. */
 int ftli_heap_commit(struct ftli_heap *, struct ftli_free_span *, uint32_t number, uint32_t pages);
-/* The descriptors of the granule will be resident from now on. */
+/* The page's descriptor is written: it and its neighbours are resident from now on. */
 void ftli_heap_count_metadata(struct ftli_heap *, uint32_t number);
+size_t ftli_granule_metadata_bytes(const struct ftli_granule *);
 
 /* ---- heap_slab.c */
 /* A slot back to its slab; FTL_EINTERNAL: no slot in use begins there. */
@@ -91,6 +92,7 @@ void ftli_heap_release_spare_slabs(struct ftli_heap *);
 void ftli_heap_fini_slabs(struct ftli_heap *);
 struct ftli_slab_totals {
     uint64_t pages, used_bytes, partial;
+    uint64_t header_bytes; /* on the way in: of the descriptors; slab headers are added to it */
 };
 /* The slab whose first page is `number`; then, when all were seen, the trees against the totals. */
 bool ftli_heap_check_slab(const struct ftli_heap *, const struct ftli_page *, uint32_t number,

@@ -11,9 +11,7 @@ static struct ftli_segment detach(struct ftli_heap *heap, uint32_t number, uint3
     heap->granules -= granules;
     heap->committed_pages -= committed;
     for (uint32_t i = 0; i < granules; i++) {
-        if (ftli_space_granule(space, start + i * FTLI_GRANULE_PAGES)->counted) {
-            heap->metadata_bytes -= sizeof(struct ftli_granule);
-        }
+        heap->metadata_bytes -= ftli_granule_metadata_bytes(ftli_space_granule(space, start + i * FTLI_GRANULE_PAGES));
     }
     ftli_space_set_owner(space, start, granules, 0);
     return (struct ftli_segment){ftli_space_address(space, start), (size_t)pages << FTLI_PAGE_SHIFT};
@@ -91,13 +89,11 @@ int ftli_heap_donate(struct ftli_heap *heap, const struct ftli_segment *segment)
     uint32_t committed = ftli_heap_count_committed(heap, number, pages);
     for (uint32_t n = number; n < number + pages; n += FTLI_GRANULE_PAGES) {
         const struct ftli_granule *granule = ftli_space_granule(space, n);
-        heap->metadata_bytes += granule->counted ? sizeof *granule : 0;
+        heap->metadata_bytes += ftli_granule_metadata_bytes(granule);
         heap->any_huge |= granule->huge;
     }
     heap->granules += pages / FTLI_GRANULE_PAGES;
     heap->committed_pages += committed;
-    ftli_heap_count_metadata(heap, number);
-    ftli_heap_count_metadata(heap, number + pages - 1);
     ftli_heap_put_free(heap, number, pages, committed);
     return FTL_OK;
 }

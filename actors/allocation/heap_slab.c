@@ -182,6 +182,7 @@ static int make_slab(struct ftli_heap *heap, unsigned size_class, struct ftli_sl
         page->pages = pages & FTLI_PAGES_BITS;
         page->state = FTLI_PAGE_SLAB;
         page->slab = slab;
+        ftli_heap_count_metadata(heap, n);
     }
     heap->slab_pages += pages;
     class->pages += pages;
@@ -398,6 +399,15 @@ bool ftli_heap_check_slab_trees(const struct ftli_heap *heap, const struct ftli_
             return false;
         }
         pages += heap->classes[c].pages;
+    }
+    uint64_t headers = totals->header_bytes;
+    for (const struct ftli_slab_chunk *chunk = heap->chunks; chunk; chunk = chunk->next) {
+        headers += (chunk->used_bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1);
+    }
+    if (headers != heap->metadata_bytes) {
+        snprintf(why, why_bytes, "metadata: counted %llu, descriptors and slab headers %llu",
+                 (unsigned long long)heap->metadata_bytes, (unsigned long long)headers);
+        return false;
     }
     if (walk.slabs != totals->partial || pages != totals->pages || heap->slab_pages != totals->pages ||
         heap->slab_used_bytes != totals->used_bytes) {

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "actors/allocation/heap.h"
+#include "runtime/base/os.h"
 
 #define MIB        ((size_t)1 << 20)
 #define PAGES_MOST (1u << 17) /* 512 MiB of addresses */
@@ -110,6 +111,17 @@ static size_t resident_bytes(unsigned heap)
         }
     }
     return resident;
+}
+
+/* Descriptors are pages of their own, two a granule. Before the first walk of the heap, which reads them all. */
+static void check_metadata(void)
+{
+    size_t resident = 0;
+    for (uint32_t n = FTLI_GRANULE_PAGES; n < m.space.granules_used * FTLI_GRANULE_PAGES; n += FTLI_GRANULE_PAGES) {
+        resident += ftli_os_resident_bytes(ftli_space_page(&m.space, n), 2 * FTLI_PAGE_BYTES);
+    }
+    size_t counted = (size_t)(m.heaps[0].metadata_bytes + m.heaps[1].metadata_bytes);
+    cr_assert(resident <= counted, "of the descriptors %zu are resident, %zu counted", resident, counted);
 }
 
 /* Where best fit, lowest first, among the runs that are committed all over must place so many pages; 0: nowhere. */
@@ -354,5 +366,13 @@ Test(heap_model, with_a_limit)
     begin(4, 1 * MIB, 16 * MIB, 40 * MIB);
     run(15000, true, 128);
     cr_assert(m.refused > 20, "the limit was met %lu times", m.refused);
+    end();
+}
+
+Test(heap_model, metadata_covers_the_descriptors)
+{
+    begin(5, 256 << 10, 0, SIZE_MAX);
+    run(4000, true, UINT32_MAX);
+    check_metadata();
     end();
 }
