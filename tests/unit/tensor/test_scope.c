@@ -166,6 +166,16 @@ Test(scope, keep_is_before_or_after_end)
     cr_expect(ftli_word_is_live(ftli_u64_load_relaxed(&header_of(kept)->word), ftli_handle_generation(kept)));
 }
 
+/* End looked at an older handle of the slot, then a newer tensor of the same scope was in it when it wrote its claim. */
+Test(scope, a_claim_made_under_an_older_handle_counts)
+{
+    struct ftli_scope_cursor cursor = {0};
+    uint64_t id = open_scope(0, 0), tensor = add(&cursor, id), dropped = 0;
+    ftli_u32_store_release(&header_of(tensor)->scope, ftli_handle_slot(id) | FTLI_SCOPE_ENDED);
+    cr_expect_eq(ftli_scope_end_slot(&scopes, id, 0, drop, &dropped), 1);
+    cr_expect_eq(dropped, 1);
+}
+
 Test(scope, hard_limit)
 {
     uint64_t id = open_scope(0, 250);
@@ -271,7 +281,8 @@ Test(scope, walk)
 
 /* ---- threads: makers publish into scopes that others end at the same time ---------------------------------------------- */
 
-enum { MAKERS = 3, ROUNDS = 500, MADE_A_ROUND = 40 };
+/* Of a round: few, or so many that lists are swept while scopes end. */
+enum { MAKERS = 3, ROUNDS = 120, FEW = 40, MANY = 3000, SLOTS = 1024 };
 
 static ftli_atomic_u64 current; /* the scope of the moment */
 static ftli_atomic_u64 dropped_by_end, dropped_by_makers, made;
@@ -288,19 +299,19 @@ static void *make_members(void *user)
 {
     struct ftli_scope_cursor cursor = {0};
     ftli_random_state random;
-    uint32_t mine[MADE_A_ROUND * 4], next = 0; /* slots of this thread, used in turn when free */
+    uint32_t mine[SLOTS], next = 0; /* slots of this thread, used in turn when free */
     ftli_random_seed(&random, (uintptr_t)user);
-    for (uint32_t i = 0; i < MADE_A_ROUND * 4; i++)
+    for (uint32_t i = 0; i < SLOTS; i++)
         mine[i] = fresh_slot();
     for (uint64_t id; (id = ftli_u64_load_acquire(&current)) != 1;) {
-        uint32_t slot = mine[next++ % (MADE_A_ROUND * 4)];
+        uint32_t slot = mine[next++ % SLOTS];
         uint64_t word = ftli_u64_load_acquire(&ftli_table_header(&table, slot)->word);
         if (ftli_word_state(word) != FTLI_FREE || ftli_scope_join(&scopes, id, BYTES) != FTL_OK)
             continue;
         uint64_t tensor = make(id, slot), count = 0;
         (void)ftli_u64_fetch_add_relaxed(&made, 1);
         int status = ftli_scope_publish(&scopes, &cursor, id, tensor);
-        if (status == FTL_ESTALE || (status == FTL_OK && ftli_random_chance(&random, 0.3)))
+        if (status == FTL_ESTALE || (status == FTL_OK && ftli_random_chance(&random, 0.8)))
             drop(&count, tensor);
         (void)ftli_u64_fetch_add_relaxed(&dropped_by_makers, count);
     }
@@ -315,8 +326,9 @@ Test(scope, end_and_publish_agree_who_drops, .timeout = 60)
     for (uintptr_t t = 0; t < MAKERS; t++)
         cr_assert_eq(pthread_create(&threads[t], NULL, make_members, (void *)(t + 1)), 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
+        uint64_t wanted = round % 4 < 2 ? FEW : MANY;
         uint64_t id = ftli_u64_load_acquire(&current), before = ftli_u64_load_relaxed(&made);
-        for (unsigned spins = 0; spins < 100000 && ftli_u64_load_relaxed(&made) < before + MADE_A_ROUND; spins++)
+        for (unsigned spins = 0; spins < 1000000 && ftli_u64_load_relaxed(&made) < before + wanted; spins++)
             ftli_cpu_relax();
         if (round % 2 == 0)
             ftli_u64_store_release(&current, open_scope(0, 0));
