@@ -98,6 +98,13 @@ FTLI_INLINE uint32_t ftli_size_ndim(uint64_t size)
     return (uint32_t)(size >> 6) & 0xf;
 }
 
+/* The bytes that the counters know: a view's belong to its root. */
+FTLI_INLINE uint64_t ftli_header_own_bytes(const struct ftli_header *header)
+{
+    bool view = (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & FTLI_HEADER_VIEW) != 0;
+    return view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size));
+}
+
 /* What a posted header is to whom receives it. Written over dimensions_high, the time over dimensions_low. */
 enum ftli_purpose {
     FTLI_PURPOSE_DROP = 1,      /* to the cleanup: finish it */

@@ -127,8 +127,9 @@ FTLI_INLINE bool ftli_word_drop_fast(ftli_atomic_u64 *word, uint32_t generation)
     return ftli_u64_cas_acq_rel(word, &seen, ftli_word_next_free(generation));
 }
 
-/* Any drop. MINE, POST and GUARDED end the tensor; DONE gave up one reference of several. */
-FTLI_INLINE enum ftli_word_result ftli_word_drop(ftli_atomic_u64 *word, uint32_t generation)
+/* Any drop. MINE, POST and GUARDED end the tensor; DONE gave up one reference of several. in_place: the caller can take a
+ * header itself; else a tensor with nothing against it is to be posted like the others. */
+FTLI_INLINE enum ftli_word_result ftli_word_drop(ftli_atomic_u64 *word, uint32_t generation, bool in_place)
 {
     uint64_t seen = ftli_u64_load_acquire(word);
     for (;;) {
@@ -139,7 +140,8 @@ FTLI_INLINE enum ftli_word_result ftli_word_drop(ftli_atomic_u64 *word, uint32_t
         if (ftli_word_references(seen) > 1) {
             next = seen - FTLI_WORD_REFERENCE;
             result = FTLI_WORD_DONE;
-        } else if ((seen & ~(FTLI_WORD_GENERATION | FTLI_WORD_FIXED)) == (FTLI_WORD_REFERENCE | FTLI_LIVE)) {
+        } else if (in_place &&
+                   (seen & ~(FTLI_WORD_GENERATION | FTLI_WORD_FIXED)) == (FTLI_WORD_REFERENCE | FTLI_LIVE)) {
             next = ftli_word_next_free(generation);
             result = FTLI_WORD_MINE;
         } else if ((seen & (FTLI_WORD_PINS | FTLI_WORD_MOVING)) != 0) {

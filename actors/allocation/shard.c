@@ -36,7 +36,7 @@ static void count_completion(struct ftli_shard *shard, const struct ftli_header 
     uint64_t posted_ns = ftli_u64_load_relaxed(&header->dimensions_low);
     ftli_histogram_record(&shard->latencies[ftli_header_lane(header) % FTLI_LANES],
                           now_ns > posted_ns ? now_ns - posted_ns : 0);
-    ftli_u64_add_owner(&shard->counters.completed_bytes, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
+    ftli_u64_add_owner(&shard->counters.completed_bytes, ftli_header_own_bytes(header));
     ftli_u64_add_owner(&shard->counters.completed_block_bytes, block_bytes);
     ftli_u64_add_owner(&shard->counters.completed[ftli_header_parity(header)], 1);
 }

@@ -81,7 +81,7 @@ static void set_flags(struct ftli_header *header, uint32_t flags)
 /* Kept, with its memory, because it may not be freed: its finalizer never worked, or its state is not what it must be. */
 static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
 {
-    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+    uint64_t bytes = ftli_header_own_bytes(header);
     uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
     uint32_t parity = ftli_header_parity(header);
     ftli_word_quarantine(&header->word);

@@ -17,6 +17,7 @@ static struct ftli_port *ports;
 static ftli_atomic_u32 port_count; /* ports ever used; grows only */
 static ftli_atomic_u32 *process_mark;
 static bool asymmetric; /* membarrier works here */
+static uint32_t process_epoch; /* advances when a forked child opens a runtime of its own */
 
 static void on_fork_child(void)
 {
@@ -45,14 +46,21 @@ int ftli_port_prepare(void)
     (void)pthread_once(&once, prepare_once);
     if (ports == NULL)
         return FTL_ENOMEM;
-    if (ftli_port_is_forked()) /* a child that opens a runtime of its own: its ports are zeros, which is FREE */
+    if (ftli_u32_load_relaxed(process_mark) == 0) { /* a child opens a runtime of its own: its ports are zeros, FREE */
+        process_epoch++;
         ftli_u32_store_release(process_mark, 1);
+    }
     return FTL_OK;
 }
 
-bool ftli_port_is_forked(void)
+bool ftli_port_is_inherited(const struct ftl_runtime *runtime)
 {
-    return process_mark != NULL && ftli_u32_load_relaxed(process_mark) == 0;
+    return ftli_u32_load_relaxed(process_mark) == 0 || runtime->process_epoch != process_epoch;
+}
+
+uint32_t ftli_port_process_epoch(void)
+{
+    return process_epoch;
 }
 
 uint32_t ftli_port_count(void)

@@ -112,8 +112,9 @@ uint64_t ftli_port_claim_idle(void *runtime, uint64_t now_ns);
 bool ftli_port_close_all(struct ftl_runtime *, uint64_t wait_ns);
 /* After close: the ports are of no runtime. */
 void ftli_port_release_all(struct ftl_runtime *);
-/* True in a child of the process that opened the first runtime. */
-bool ftli_port_is_forked(void);
+/* True in a forked child, of a runtime that its parent opened: CORE.md law 10. */
+bool ftli_port_is_inherited(const struct ftl_runtime *);
+uint32_t ftli_port_process_epoch(void);
 int ftli_port_prepare(void); /* once, by the first open; FTL_ENOMEM */
 /* Bytes of ports that are in use. */
 size_t ftli_port_metadata_bytes(uint32_t runtime);

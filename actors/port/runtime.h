@@ -28,6 +28,7 @@ enum ftli_runtime_state {
 
 struct ftl_runtime {
     uint32_t number;
+    uint32_t process_epoch; /* of the process that opened it */
     ftli_atomic_u32 state;
     ftli_atomic_u64 bypassing; /* calls inside that have no port */
     ftli_atomic_u32 parity;    /* of drain's epoch, 0 or 1 */
@@ -38,6 +39,7 @@ struct ftl_runtime {
     ftli_atomic_u32 stamp_ms; /* coarse time since open; moved by the tick and by slow paths */
     struct ftli_table table;
     struct ftli_device *device;
+    const struct ftli_allocation_settings *allocation_settings;
     struct ftli_counters shared; /* of calls without a port: fetch-and-add */
     ftli_atomic_u64 peak_live_bytes;
     ftli_atomic_u64 committed_at_peak;
@@ -45,6 +47,7 @@ struct ftl_runtime {
     struct ftli_scopes scopes;
     struct ftli_sampling sampling;
     uint8_t tier_of_class[FTLI_COUNTED_CLASSES];
+    uint64_t fast_bytes; /* up to here new may take the fast path */
     bool refuse_pinned;
     struct ftli_allocation allocation;
     struct ftli_cleanup cleanup;
@@ -73,6 +76,9 @@ void ftli_runtime_totals(struct ftl_runtime *, struct ftli_totals *);
 void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
 /* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why. */
 int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
+
+/* Where this thread puts the members of scopes. */
+struct ftli_scope_cursor *ftli_thread_cursor(void);
 
 /* The thread's last error: a sentence; returns status. */
 int ftli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3), cold));

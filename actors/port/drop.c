@@ -1,0 +1,222 @@
+/* A drop, from the call to the post: in place, to the shard of its memory, or to the cleanup. */
+#include "actors/port/agent.h"
+#include "runtime/base/clock.h"
+#include "tensor/registry.h"
+
+#define NEEDS_CLEANUP (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW | FTLI_HEADER_MESSAGE)
+#define IN_PLACE      (FTLI_HEADER_SAMPLED | FTLI_HEADER_SCOPED | FTLI_HEADER_BIG_SHAPE)
+
+static uint32_t flags_of(const struct ftli_header *header)
+{
+    return ftli_record_flags(ftli_u64_load_relaxed(&header->record));
+}
+
+static void clear_flags(struct ftli_header *header, uint32_t flags)
+{
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    ftli_u64_store_release(&header->record, record & ~(uint64_t)flags);
+}
+
+int ftli_stale(uint64_t id)
+{
+    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(id));
+    if (runtime == NULL)
+        return FTL_ESTALE;
+    if (ftli_u32_load_acquire(&runtime->state) == FTLI_RUNTIME_CLOSED)
+        return FTL_ECLOSED;
+    (void)ftli_u64_fetch_add_relaxed(&runtime->shared.stale_handles, 1);
+    return FTL_ESTALE;
+}
+
+/* What the tensor leaves behind at once, whoever reclaims it: its place in its scope, and its sampled death. */
+static void leave_life(const struct ftli_agent *agent, struct ftli_header *header, uint32_t flags)
+{
+    if ((flags & FTLI_HEADER_SCOPED) != 0) {
+        uint32_t slot = ftli_u32_load_acquire(&header->scope) & ~FTLI_SCOPE_ENDED;
+        if (slot != 0)
+            ftli_scope_leave(&agent->runtime->scopes, slot, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
+    }
+    if ((flags & FTLI_HEADER_SAMPLED) != 0)
+        ftli_sample_drop(agent, header);
+}
+
+static void count_immediate(const struct ftli_agent *agent, unsigned c, uint64_t bytes)
+{
+    ftli_count(agent, &agent->counters->immediate_bytes, bytes);
+    ftli_count(agent, &agent->counters->immediate[c], 1);
+}
+
+static void count_deferred(const struct ftli_agent *agent, struct ftli_header *header)
+{
+    struct ftl_runtime *runtime = agent->runtime;
+    uint32_t parity =
+        agent->parity >= 0 ? (uint32_t)agent->parity : ftli_u32_load_acquire(&runtime->parity); /* pairs: epoch */
+    ftli_header_address(header, FTLI_PURPOSE_DROP, 0, parity);
+    ftli_count(agent, &agent->counters->deferred_bytes, ftli_header_own_bytes(header));
+    ftli_count(agent, &agent->counters->deferred_block_bytes, ftli_allocation_block_bytes(runtime->device, header));
+    ftli_count(agent, &agent->counters->deferred[parity], 1);
+}
+
+/* The header is FREE and this port's: into the magazine, or to its shard if the rack has no room. */
+static void stow(const struct ftli_agent *agent, struct ftli_header *header, unsigned c)
+{
+    struct ftli_device *device = agent->runtime->device;
+    if (ftli_rack_give(&agent->port->rack, c, header) || ftli_allocation_stow(device, &agent->port->rack, c, header))
+        return;
+    ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
+    ftli_allocation_post(device, header);
+}
+
+void ftli_deliver(struct ftl_runtime *runtime, struct ftli_header *header)
+{
+    uint32_t flags = flags_of(header);
+    if ((flags & NEEDS_CLEANUP) != 0) {
+        ftli_cleanup_send_drop(&runtime->cleanup, header);
+        return;
+    }
+    ftli_word_reclaiming(&header->word);
+    ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(runtime->kernel));
+    ftli_header_address(header, FTLI_PURPOSE_RECLAIM, FTLI_LANE_NORMAL, ftli_header_parity(header));
+    ftli_allocation_post(runtime->device, header);
+}
+
+/* DROPPED, nobody else's: whether the port may finish it itself. */
+static bool is_for_port(const struct ftli_agent *agent, const struct ftli_header *header, uint32_t flags)
+{
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    return agent->port != NULL && ftli_record_class(record) != 0 && (flags & ~(uint32_t)IN_PLACE) == 0 &&
+           ftli_word_generation(ftli_u64_load_relaxed(&header->word)) < FTLI_GENERATION_LAST;
+}
+
+static void finish_post(const struct ftli_agent *agent, struct ftli_header *header)
+{
+    uint32_t flags = flags_of(header);
+    leave_life(agent, header, flags);
+    if (!is_for_port(agent, header, flags)) {
+        count_deferred(agent, header);
+        ftli_deliver(agent->runtime, header);
+        return;
+    }
+    unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+    clear_flags(header, IN_PLACE);
+    count_immediate(agent, c, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
+    (void)ftli_word_reclaim(&header->word);
+    stow(agent, header, c);
+}
+
+static FTLI_NOINLINE int drop_slow(const struct ftli_agent *agent, struct ftli_header *header, uint32_t generation)
+{
+    switch (ftli_word_drop(&header->word, generation, agent->port != NULL)) {
+    case FTLI_WORD_DONE:
+        return FTL_OK;
+    case FTLI_WORD_MINE: {
+        unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+        count_immediate(agent, c, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
+        stow(agent, header, c);
+        return FTL_OK;
+    }
+    case FTLI_WORD_POST:
+        finish_post(agent, header);
+        return FTL_OK;
+    case FTLI_WORD_GUARDED:
+        leave_life(agent, header, flags_of(header));
+        count_deferred(agent, header);
+        if (ftli_word_unpin(&header->word, generation) == FTLI_WORD_POST)
+            ftli_deliver(agent->runtime, header);
+        return FTL_OK;
+    default:
+        return FTL_ESTALE;
+    }
+}
+
+int ftli_drop(const struct ftli_agent *agent, struct ftli_header *header, uint32_t generation)
+{
+    return drop_slow(agent, header, generation);
+}
+
+/* Without this thread's port at hand: its first call, a call inside a call, or another runtime's handle. */
+static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
+{
+    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(id));
+    struct ftli_header *header = ftli_registry_find(id);
+    struct ftli_agent agent;
+    if (header == NULL || runtime == NULL)
+        return ftli_stale(id);
+    if (ftli_port_is_inherited(runtime)) /* the child's copy: the word is marked, nothing is posted to actors that are not there */
+        return ftli_word_drop(&header->word, ftli_handle_generation(id), false) == FTLI_WORD_STALE ? FTL_ESTALE : FTL_OK;
+    if (!ftli_agent_enter(&agent, runtime, true))
+        return FTL_ECLOSED;
+    int status = drop_slow(&agent, header, ftli_handle_generation(id));
+    ftli_agent_leave(&agent);
+    return status == FTL_OK ? FTL_OK : ftli_stale(id);
+}
+
+int ftl_tensor_drop(ftl_tensor tensor)
+{
+    uint64_t id = tensor.id;
+    if (FTLI_UNLIKELY(id == 0))
+        return FTL_OK;
+    struct ftli_port *port = ftli_port_find(ftli_handle_runtime(id));
+    if (FTLI_UNLIKELY(port == NULL || !ftli_port_enter(port)))
+        return drop_elsewhere(id);
+    struct ftli_header *header = ftli_registry_find(id);
+    int status = FTL_OK;
+    if (FTLI_LIKELY(header != NULL && ftli_word_drop_fast(&header->word, ftli_handle_generation(id)))) {
+        unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+        ftli_u64_add_owner(&port->counters.immediate_bytes, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
+        ftli_u64_add_owner(&port->counters.immediate[c], 1);
+        if (FTLI_UNLIKELY(!ftli_rack_give(&port->rack, c, header))) {
+            struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+            stow(&agent, header, c);
+        }
+    } else {
+        struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+        status = header == NULL ? FTL_ESTALE : drop_slow(&agent, header, ftli_handle_generation(id));
+    }
+    ftli_port_leave(port);
+    return FTLI_LIKELY(status == FTL_OK) ? FTL_OK : ftli_stale(id);
+}
+
+int ftl_tensor_retain(ftl_tensor tensor)
+{
+    struct ftli_header *header = ftli_registry_find(tensor.id);
+    if (header == NULL)
+        return ftli_stale(tensor.id);
+    switch (ftli_word_retain(&header->word, ftli_handle_generation(tensor.id))) {
+    case FTLI_WORD_DONE:
+        return FTL_OK;
+    case FTLI_WORD_AT_MOST:
+        return FTL_ELIMIT;
+    default:
+        return ftli_stale(tensor.id);
+    }
+}
+
+/* ---- entering ---------------------------------------------------------------------------------------------------------- */
+
+bool ftli_agent_enter(struct ftli_agent *agent, struct ftl_runtime *runtime, bool take)
+{
+    struct ftli_port *port = ftli_port_find(runtime->number);
+    if (port == NULL && take)
+        port = ftli_port_acquire(runtime);
+    if (port != NULL && ftli_port_enter(port)) {
+        *agent = (struct ftli_agent){runtime, port, &port->counters, false, -1};
+        return true;
+    }
+    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, 1); /* pairs: close-bypass */
+    uint32_t state = ftli_u32_load_seq_cst(&runtime->state);
+    if (state == FTLI_RUNTIME_NONE || state == FTLI_RUNTIME_CLOSED) {
+        (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, UINT64_MAX);
+        return false;
+    }
+    *agent = (struct ftli_agent){runtime, NULL, &runtime->shared, true, -1};
+    return true;
+}
+
+void ftli_agent_leave(const struct ftli_agent *agent)
+{
+    if (agent->port != NULL)
+        ftli_port_leave(agent->port);
+    else
+        (void)ftli_u64_fetch_add_seq_cst(&agent->runtime->bypassing, UINT64_MAX);
+}

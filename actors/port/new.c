@@ -1,0 +1,391 @@
+/* A new: the fast path for small tensors without options, and the way through options for all others. */
+#include <string.h>
+
+#include "actors/port/agent.h"
+#include "tensor/extension.h"
+#include "tensor/shape.h"
+
+#define PENDING_WAITS 8
+
+/* What options ask for, checked and looked up before anything is taken. */
+struct birth {
+    ftl_dtype dtype;
+    uint32_t ndim;
+    const int64_t *shape;
+    uint64_t bytes;
+    size_t alignment;
+    bool zero;
+    uint64_t scope;
+    uint32_t label;
+    const ftl_tensor_options *options; /* NULL: none */
+    int64_t wait_ns;
+};
+
+/* ---- filling a header --------------------------------------------------------------------------------------------------- */
+
+/* An extension that the slot's last tensor left goes back first. */
+static void clear_cold(struct ftl_runtime *runtime, struct ftli_header *header)
+{
+    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
+    if (FTLI_LIKELY(cold == 0))
+        return;
+    ftli_u32_store_release(&header->cold, 0);
+    ftli_extension_give(&runtime->table, cold);
+}
+
+static int put_shape(struct ftli_table *table, struct ftli_extension *extension, uint32_t ndim, const int64_t *shape)
+{
+    uint32_t cell = ftli_cell_take(table);
+    if (cell == 0)
+        return FTL_ENOMEM;
+    ftli_atomic_u64 *dimensions = ftli_cell(table, cell);
+    for (uint32_t i = 0; i < ndim; i++)
+        ftli_u64_store_release(&dimensions[i], (uint64_t)shape[i]);
+    ftli_u32_store_release(&extension->shape, cell);
+    return FTL_OK;
+}
+
+static bool needs_extension(const struct birth *birth)
+{
+    const ftl_tensor_options *options = birth->options;
+    return !ftli_shape_fits(birth->ndim, birth->shape) || birth->label != 0 ||
+           (options != NULL && (options->finalizer != NULL || options->tag != 0 || options->site != NULL));
+}
+
+/* FTL_OK and what the record and the word get besides; FTL_ENOMEM and nothing was taken. */
+static int extend(struct ftl_runtime *runtime, struct ftli_header *header, const struct birth *birth, uint32_t *flags)
+{
+    struct ftli_table *table = &runtime->table;
+    const ftl_tensor_options *options = birth->options;
+    uint32_t cold = ftli_cell_take(table);
+    if (cold == 0)
+        return FTL_ENOMEM;
+    struct ftli_extension *extension = ftli_extension(table, cold);
+    if (!ftli_shape_fits(birth->ndim, birth->shape)) {
+        if (put_shape(table, extension, birth->ndim, birth->shape) != FTL_OK) {
+            ftli_cell_give(table, cold);
+            return FTL_ENOMEM;
+        }
+        *flags |= FTLI_HEADER_BIG_SHAPE;
+    }
+    ftli_u32_store_release(&extension->label, birth->label);
+    if (options != NULL) {
+        ftli_u64_store_release(&extension->tag, options->tag);
+        ftli_pointer_store_release(&extension->site, (void *)(uintptr_t)options->site);
+        if (options->finalizer != NULL) {
+            ftli_pointer_store_release(&extension->finalizer, (void *)(uintptr_t)options->finalizer);
+            ftli_pointer_store_release(&extension->finalizer_user, options->finalizer_user);
+            *flags |= FTLI_HEADER_FINALIZER;
+        }
+    }
+    ftli_u32_store_release(&header->cold, cold);
+    return FTL_OK;
+}
+
+/* The fields that every tensor has. The word is stored last: pairs: word-live. */
+FTLI_INLINE void fill(struct ftli_header *header, uint64_t bytes, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                      uint32_t stamp_ms)
+{
+    ftli_u64_store_release(&header->size, ftli_size_make(bytes, dtype, ndim));
+    ftli_u32_store_release(&header->stamp, stamp_ms);
+    ftli_u32_store_release(&header->scope, 0);
+    if (FTLI_LIKELY(ndim == 1))
+        ftli_u64_store_release(&header->dimensions_low, (uint64_t)shape[0]);
+    else if (ftli_shape_fits(ndim, shape))
+        ftli_shape_pack(header, ndim, shape);
+}
+
+/* ---- the slow way ---------------------------------------------------------------------------------------------------- */
+
+static unsigned class_for(const struct ftl_runtime *runtime, uint64_t bytes, size_t alignment)
+{
+    uint64_t small = runtime->allocation_settings->small_bytes;
+    if (alignment > 64) { /* a class that is a power of two lies on its own size, up to the page */
+        uint64_t need = bytes > alignment ? bytes : alignment;
+        uint64_t power = UINT64_C(1) << (64 - __builtin_clzll(need - 1));
+        return alignment <= 4096 && power <= 4096 && power <= small ? ftli_size_class(power) : 0;
+    }
+    return bytes <= small && bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0;
+}
+
+static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_header **out,
+                       bool *zeroed)
+{
+    struct ftli_device *device = agent->runtime->device;
+    uint32_t home = agent->port != NULL ? agent->port->home : 0;
+    int status;
+    *zeroed = false;
+    if (c == 0) {
+        status = ftli_allocation_take_pages(device, &home, birth->bytes, birth->alignment, out, zeroed);
+    } else if (agent->port != NULL) {
+        *out = ftli_rack_take(&agent->port->rack, c);
+        status = *out != NULL ? FTL_OK : ftli_allocation_refill(device, &agent->port->rack, &home, c, out);
+    } else {
+        status = ftli_allocation_take_small(device, c, out);
+    }
+    if (agent->port != NULL)
+        agent->port->home = home;
+    return status;
+}
+
+/* Exhausted: what is cached goes back, then what is pending may help, within the wait; CORE.md section 3 rule 2. */
+static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *birth, unsigned c,
+                               struct ftli_header **out, bool *zeroed)
+{
+    struct ftl_runtime *runtime = agent->runtime;
+    int status = take_memory(agent, birth, c, out, zeroed);
+    if (FTLI_LIKELY(status == FTL_OK))
+        return FTL_OK;
+    ftli_event *completed = ftli_allocation_completed(runtime->device);
+    uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), (uint64_t)birth->wait_ns);
+    for (;;) {
+        uint32_t ticket = ftli_event_prepare(completed);
+        if (agent->port != NULL)
+            (void)ftli_rack_flush(&agent->port->rack, runtime->device);
+        ftli_allocation_relieve(runtime->device);
+        status = take_memory(agent, birth, c, out, zeroed);
+        if (status == FTL_OK || birth->wait_ns <= 0 || ftli_kernel_is_service_thread(runtime->kernel)) {
+            ftli_event_cancel(completed);
+            return status;
+        }
+        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, NULL) != FTL_OK)
+            return status;
+    }
+}
+
+static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigned c)
+{
+    struct ftli_device *device = agent->runtime->device;
+    if (c != 0 && agent->port != NULL &&
+        (ftli_rack_give(&agent->port->rack, c, header) || ftli_allocation_stow(device, &agent->port->rack, c, header)))
+        return;
+    ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
+    ftli_allocation_post(device, header);
+}
+
+static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes,
+                        uint32_t stamp_ms)
+{
+    struct ftli_port *port = agent->port;
+    const struct ftli_sampling *sampling = &agent->runtime->sampling;
+    if (port == NULL)
+        return;
+    if (bytes < sampling->every_one_from_bytes) {
+        uint32_t tier = 0;
+        while (tier + 1 < sampling->tiers && bytes > sampling->up_to_bytes[tier])
+            tier++;
+        if (--port->countdown[tier] != 0)
+            return;
+        if (sampling->period[tier] == 0)
+            return; /* not sampled: the countdown has come round */
+    }
+    ftli_sample_new(port, header, c, bytes, stamp_ms);
+}
+
+/* Makes the tensor LIVE and counts it. Its handle. */
+static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const struct birth *birth, unsigned c,
+                     uint32_t flags, uint64_t block_bytes)
+{
+    struct ftl_runtime *runtime = agent->runtime;
+    uint32_t stamp_ms = ftli_stamp_refresh(runtime);
+    if (runtime->cleanup.every_drop_is_a_message)
+        flags |= FTLI_HEADER_MESSAGE;
+    fill(header, birth->bytes, birth->dtype, birth->ndim, birth->shape, stamp_ms);
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_PAGES;
+    ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
+    if (birth->scope != 0)
+        ftli_u32_store_release(&header->scope, ftli_handle_slot(birth->scope));
+    note_sample(agent, header, c, birth->bytes, stamp_ms);
+    bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0;
+    ftli_count(agent, &agent->counters->created_bytes, birth->bytes);
+    if (c == 0)
+        ftli_count(agent, &agent->counters->created_page_bytes, block_bytes);
+    ftli_count(agent, &agent->counters->created[c], 1);
+    uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | (slow ? FTLI_WORD_SLOW : 0));
+    return ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
+}
+
+static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli_header **made, uint64_t *id)
+{
+    struct ftl_runtime *runtime = agent->runtime;
+    unsigned c = class_for(runtime, birth->bytes, birth->alignment);
+    struct ftli_header *header;
+    bool zeroed;
+    int status = take_memory_or_wait(agent, birth, c, &header, &zeroed);
+    if (status != FTL_OK)
+        return status == FTL_ELIMIT ? ftli_fail(status, "%llu bytes: over the limit of the device or of its tensors",
+                                                (unsigned long long)birth->bytes)
+                                    : ftli_fail(status, "%llu bytes: the system has no more memory",
+                                                (unsigned long long)birth->bytes);
+    clear_cold(runtime, header);
+    uint32_t flags = birth->scope != 0 ? FTLI_HEADER_SCOPED : 0;
+    if (needs_extension(birth) && extend(runtime, header, birth, &flags) != FTL_OK) {
+        let_go(agent, header, c);
+        return ftli_fail(FTL_ENOMEM, "no memory for what the options ask for");
+    }
+    void *block = (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data);
+    if (birth->zero && !zeroed && birth->bytes != 0)
+        memset(block, 0, birth->bytes);
+    uint64_t block_bytes = c != 0 ? 0 : ftli_allocation_block_bytes(runtime->device, header);
+    *made = header;
+    *id = bear(agent, header, birth, c, flags, block_bytes);
+    return FTL_OK;
+}
+
+/* A member of a scope: joined before, published after, so that end either finds it or is seen by this call. */
+static int make_member(struct ftli_agent *agent, const struct birth *birth, uint64_t *id)
+{
+    struct ftl_runtime *runtime = agent->runtime;
+    struct ftli_header *header = NULL;
+    int status = ftli_scope_join(&runtime->scopes, birth->scope, birth->bytes);
+    if (status != FTL_OK)
+        return ftli_fail(status, status == FTL_ESTALE ? "the scope has ended" : "the scope's hard_bytes are reached");
+    status = make(agent, birth, &header, id);
+    if (status != FTL_OK) {
+        ftli_scope_leave(&runtime->scopes, ftli_handle_slot(birth->scope), birth->bytes);
+        return status;
+    }
+    struct ftli_scope_cursor *cursor = ftli_thread_cursor();
+    status = ftli_scope_publish(&runtime->scopes, cursor, birth->scope, *id);
+    if (status == FTL_OK)
+        return FTL_OK;
+    if (status != FTL_EBUSY) /* else end was first, and has dropped it */
+        (void)ftli_drop(agent, header, ftli_handle_generation(*id));
+    return status == FTL_ENOMEM ? ftli_fail(FTL_ENOMEM, "no memory to note the scope's member")
+                                : ftli_fail(FTL_ESTALE, "the scope has ended");
+}
+
+/* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. */
+static void press_back(struct ftl_runtime *runtime)
+{
+    const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
+    uint64_t backlog = ftli_cleanup_backlog(&runtime->cleanup);
+    if (FTLI_LIKELY(backlog <= marks->pending))
+        return;
+    ftli_actor_wake(runtime->cleanup.actor);
+    if (backlog <= 2 * (uint64_t)marks->pending || ftli_kernel_is_service_thread(runtime->kernel))
+        return;
+    ftli_event *completed = ftli_allocation_completed(runtime->device);
+    uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), (uint64_t)marks->wait_ns);
+    for (unsigned i = 0; i < PENDING_WAITS; i++) {
+        uint32_t ticket = ftli_event_prepare(completed);
+        if (ftli_cleanup_backlog(&runtime->cleanup) <= 2 * (uint64_t)marks->pending) {
+            ftli_event_cancel(completed);
+            return;
+        }
+        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, NULL) != FTL_OK)
+            return;
+    }
+}
+
+static int new_slow(ftl_runtime *runtime, const struct birth *birth, ftl_tensor *out)
+{
+    struct ftli_agent agent;
+    uint64_t id = 0;
+    if (!ftli_runtime_is_open(runtime))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
+    if (ftli_port_is_inherited(runtime))
+        return ftli_fail(FTL_ENOTSUP, "a forked child cannot make tensors in its parent's runtime");
+    if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) >
+        runtime->cleanup.settings->quarantine_limit_bytes)
+        return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
+    press_back(runtime);
+    if (!ftli_agent_enter(&agent, runtime, true))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
+    struct ftli_header *header;
+    int status = birth->scope != 0 ? make_member(&agent, birth, &id) : make(&agent, birth, &header, &id);
+    ftli_agent_leave(&agent);
+    if (status == FTL_OK)
+        out->id = id;
+    return status;
+}
+
+static int check_options(const ftl_runtime *runtime, const ftl_tensor_options *options)
+{
+    if (options->device >= runtime->topology->device_count)
+        return ftli_fail(FTL_EINVAL, "device: there is no device %u", options->device);
+    if (options->alignment != 0 &&
+        ((options->alignment & (options->alignment - 1)) != 0 || options->alignment > (size_t)2 << 20))
+        return ftli_fail(FTL_EINVAL, "alignment: not a power of two up to 2 MiB");
+    if (options->reserve_bytes != 0)
+        return ftli_fail(FTL_ENOTSUP, "reserve_bytes: resize is not in this version");
+    for (unsigned i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+        if (options->reserved[i] != 0)
+            return ftli_fail(FTL_EINVAL, "reserved: must be zero");
+    if (options->scope.id != 0 && ftli_handle_runtime(options->scope.id) != runtime->number)
+        return ftli_fail(FTL_ESTALE, "scope: is of another runtime");
+    return FTL_OK;
+}
+
+static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                     const ftl_tensor_options *options, ftl_tensor *out)
+{
+    if (runtime == NULL || out == NULL)
+        return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
+    struct birth birth = {.dtype = dtype, .ndim = ndim, .shape = shape, .alignment = 64, .options = options};
+    const char *why;
+    if (ftli_shape_bytes(dtype, ndim, shape, &birth.bytes, &why) != FTL_OK)
+        return ftli_fail(FTL_EINVAL, "%s", why);
+    if (!ftli_runtime_is_open(runtime))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
+    if (birth.bytes > FTLI_TENSOR_BYTES_MOST)
+        return ftli_fail(FTL_ELIMIT, "%llu bytes: over the limit of the device", (unsigned long long)birth.bytes);
+    birth.wait_ns = runtime->allocation_settings->wait_ns;
+    uint64_t current = ftli_thread.scope;
+    if (current != 0 && ftli_handle_runtime(current) == runtime->number)
+        birth.scope = current;
+    if (options != NULL) {
+        int status = check_options(runtime, options);
+        if (status != FTL_OK)
+            return status;
+        birth.alignment = options->alignment > 64 ? options->alignment : 64;
+        birth.zero = options->zero;
+        birth.label = ftli_label_intern(&runtime->labels, options->label);
+        if (options->scope.id != 0)
+            birth.scope = options->scope.id;
+        if (options->wait_ns != 0)
+            birth.wait_ns = options->wait_ns;
+    }
+    return new_slow(runtime, &birth, out);
+}
+
+/* ---- the fast path --------------------------------------------------------------------------------------------------- */
+
+int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                   const ftl_tensor_options *options, ftl_tensor *out)
+{
+    if (FTLI_UNLIKELY(options != NULL || ndim != 1 || runtime == NULL || out == NULL || shape == NULL ||
+                      ftli_thread.scope != 0))
+        return new_general(runtime, dtype, ndim, shape, options, out);
+    struct ftli_port *port = ftli_port_find(runtime->number);
+    uint64_t elements = (uint64_t)shape[0];
+    uint32_t bits = ftli_dtype_bits(dtype);
+    uint64_t bytes = (elements * bits + 7) / 8;
+    if (FTLI_UNLIKELY(port == NULL || bits == 0 || elements > FTLI_CLASS_MAX_BYTES || bytes > runtime->fast_bytes ||
+                      !ftli_port_enter(port)))
+        return new_general(runtime, dtype, ndim, shape, options, out);
+    unsigned c = ftli_size_class(bytes);
+    unsigned tier = runtime->tier_of_class[c];
+    struct ftli_header *header = NULL;
+    if (FTLI_LIKELY(port->countdown[tier] != 1))
+        header = ftli_rack_take(&port->rack, c);
+    if (FTLI_UNLIKELY(header == NULL)) {
+        ftli_port_leave(port);
+        return new_general(runtime, dtype, ndim, shape, options, out);
+    }
+    port->countdown[tier]--; /* 0 for a tier that is not sampled: it comes round in 2^32 */
+    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&header->cold) != 0))
+        clear_cold(runtime, header);
+    fill(header, bytes, dtype, 1, shape, ftli_u32_load_relaxed(&runtime->stamp_ms));
+    if (FTLI_UNLIKELY(port->born_flags != 0)) {
+        uint64_t record = ftli_u64_load_relaxed(&header->record);
+        ftli_u64_store_release(&header->record, record | port->born_flags);
+    }
+    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
+    ftli_u64_add_owner(&port->counters.created[c], 1);
+    uint32_t generation = ftli_word_new(&header->word, port->born_word);
+    out->id = ftli_handle_make(runtime->number, (uint32_t)(header - runtime->table.headers), generation);
+    ftli_port_leave(port);
+    return FTL_OK;
+}

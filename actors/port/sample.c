@@ -1,0 +1,67 @@
+/* Sampled events, as a port makes them: the cost is counted in cycles, on the thread that pays it. */
+#include "actors/port/agent.h"
+#include "runtime/base/clock.h"
+
+uint32_t ftli_stamp_refresh(struct ftl_runtime *runtime)
+{
+    uint32_t now_ms = (uint32_t)(ftli_kernel_coarse_ns(runtime->kernel) / 1000000);
+    ftli_u32_store_relaxed(&runtime->stamp_ms, now_ms);
+    return now_ms;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t x = *state; /* xorshift64: Marsaglia 2003 */
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return *state = x;
+}
+
+/* The next gap is uniform in 1 .. 2 * period - 1, so its mean is the period and no rhythm of the program is missed. */
+static uint32_t next_countdown(struct ftli_port *port, uint32_t period)
+{
+    return period <= 1 ? 1 : 1 + (uint32_t)(next_random(&port->random) % (2 * (uint64_t)period - 1));
+}
+
+void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, unsigned size_class, uint64_t bytes,
+                     uint32_t stamp_ms)
+{
+    const struct ftli_sampling *sampling = &port->owner->sampling;
+    uint64_t began = ftli_clock_cycles();
+    if (bytes < sampling->every_one_from_bytes) {
+        uint32_t tier = 0;
+        while (tier + 1 < sampling->tiers && bytes > sampling->up_to_bytes[tier])
+            tier++;
+        port->countdown[tier] = next_countdown(port, sampling->period[tier]);
+    }
+    uint64_t record = ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED;
+    ftli_u64_store_release(&header->record, record);
+    struct ftli_event_record event = {.record = record,
+                                      .bytes = bytes,
+                                      .stamp_ms = stamp_ms,
+                                      .kind = FTLI_EVENT_CREATED,
+                                      .thread = port->index};
+    (void)size_class;
+    ftli_event_ring_put(&port->ring, &event);
+    ftli_u64_add_owner(&port->counters.sampled, 1);
+    ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);
+}
+
+void ftli_sample_drop(const struct ftli_agent *agent, const struct ftli_header *header)
+{
+    struct ftli_port *port = agent->port;
+    if (port == NULL)
+        return; /* a drop outside a port has no ring; its birth was recorded, and the table knows its end */
+    uint64_t began = ftli_clock_cycles();
+    uint32_t now_ms = ftli_u32_load_relaxed(&agent->runtime->stamp_ms);
+    uint32_t born_ms = ftli_u32_load_relaxed(&header->stamp);
+    struct ftli_event_record event = {.record = ftli_u64_load_relaxed(&header->record),
+                                      .bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size)),
+                                      .stamp_ms = now_ms,
+                                      .kind = FTLI_EVENT_DROPPED,
+                                      .lived_ms = now_ms - born_ms,
+                                      .thread = port->index};
+    ftli_event_ring_put(&port->ring, &event);
+    ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);
+}
