@@ -29,7 +29,7 @@ struct ftli_header {
     ftli_atomic_u32 cold;   /* cell of the extension; 0: none */
     ftli_atomic_u64 dimensions_low;
     ftli_atomic_u32 dimensions_high;
-    ftli_atomic_u32 scope; /* slot of the scope; 0: none */
+    ftli_atomic_u32 scope; /* ended 1 | port 11 | slot of the scope 20, 0: none */
 };
 
 static_assert(sizeof(struct ftli_header) == 64, "a header is one cache line");
@@ -103,6 +103,21 @@ FTLI_INLINE uint64_t ftli_header_own_bytes(const struct ftli_header *header)
 {
     bool view = (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & FTLI_HEADER_VIEW) != 0;
     return view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size));
+}
+
+/* The scope word of a header: ended 1 | number of the port that made it 11 | slot of the scope 20. Port 0: not known. */
+#define FTLI_HEADER_SCOPE_SLOT UINT32_C(0xfffff)
+#define FTLI_HEADER_PORTS_MOST 2047
+#define FTLI_HEADER_PORT_SHIFT 20
+
+FTLI_INLINE uint32_t ftli_header_scope(const struct ftli_header *header)
+{
+    return ftli_u32_load_acquire(&header->scope) & FTLI_HEADER_SCOPE_SLOT;
+}
+
+FTLI_INLINE uint32_t ftli_header_port(const struct ftli_header *header)
+{
+    return ftli_u32_load_acquire(&header->scope) >> FTLI_HEADER_PORT_SHIFT & FTLI_HEADER_PORTS_MOST;
 }
 
 /* What a posted header is to whom receives it. Written over dimensions_high, the time over dimensions_low. */

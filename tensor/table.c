@@ -76,8 +76,7 @@ int ftli_table_open(struct ftli_table *table, uint32_t runtime, uint32_t slots)
 void ftli_table_close(struct ftli_table *table)
 {
     (void)ftli_os_zero_and_keep(table->headers, (size_t)table->slots * sizeof(struct ftli_header));
-    ftli_os_release(table->cells, (size_t)table->slots * FTLI_CELL_BYTES);
-    table->cells = NULL;
+    (void)ftli_os_zero_and_keep(table->cells, (size_t)table->slots * FTLI_CELL_BYTES);
 }
 
 /* pairs: committed. The words are written before the limit rises; who reads below it finds a generation. */

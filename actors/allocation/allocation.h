@@ -61,6 +61,9 @@ bool ftli_allocation_stow(struct ftli_device *, struct ftli_rack *, unsigned siz
  * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */
 void ftli_allocation_post(struct ftli_device *, struct ftli_header *);
 
+/* At close, where the rest must stay: the block of a header that nobody uses any more, without its shard's mailbox. */
+void ftli_allocation_abandon(struct ftli_device *, struct ftli_header *);
+
 /* ---- looking after it */
 /* Everything that waits in shards is taken in: by drain, by a tick, under pressure. Returns what was left to others. */
 uint32_t ftli_allocation_collect(struct ftli_device *);

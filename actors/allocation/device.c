@@ -256,3 +256,14 @@ void ftli_allocation_need_tick(struct ftli_device *device)
     if (device->actor != NULL && ftli_u32_cas_seq_cst(&device->ticking, &expected, 1))
         ftli_actor_run_within(device->actor, FTLI_TICK_NS);
 }
+
+void ftli_allocation_abandon(struct ftli_device *device, struct ftli_header *header)
+{
+    if ((ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) != 0)
+        return;
+    void *block = (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data);
+    struct ftli_shard *shard = &device->shards[ftli_heap_owner(&device->space, block) - 1];
+    ftli_token_take(&shard->token);
+    (void)ftli_heap_give(&shard->heap, block);
+    ftli_token_release(&shard->token);
+}

@@ -168,7 +168,7 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     uint64_t delay_ns = retry_delay_ns(cleanup, attempts);
     if (now_ns + delay_ns > deadline_ns)
         delay_ns = deadline_ns - now_ns; /* the emergency try, at the deadline */
-    ftli_u32_store_release(&extension->due_ms, (uint32_t)((now_ns + delay_ns) / MS));
+    ftli_u32_store_release(&extension->due_ms, (uint32_t)((now_ns + delay_ns - cleanup->opened_ns + MS - 1) / MS));
     header->u.link.next = cleanup->waiting;
     cleanup->waiting = &header->u.link;
     ftli_u64_add_owner(&cleanup->waiting_count, 1);
@@ -179,7 +179,7 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_cleanup *cleanup = state;
-    uint32_t now_ms = (uint32_t)(ftli_now_ns(context) / MS);
+    uint32_t now_ms = (uint32_t)((ftli_now_ns(context) - cleanup->opened_ns) / MS);
     uint64_t next_ms = UINT64_MAX;
     ftli_link *link = cleanup->waiting;
     cleanup->waiting = NULL;

@@ -30,6 +30,7 @@ struct ftli_cleanup {
     struct ftli_table *table;
     struct ftli_device *device;
     ftli_kernel *kernel;
+    uint64_t opened_ns;
     ftli_actor *actor;
     bool every_drop_is_a_message; /* policy message */
     uint32_t worker_count;

@@ -112,15 +112,14 @@ void ftl_tensor_unpin(ftl_tensor tensor)
         return;
     }
     /* The shared way in is held over the post, so that close waits for it. */
-    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, 1); /* pairs: close-bypass */
-    if (ftli_u32_load_seq_cst(&runtime->state) != FTLI_RUNTIME_CLOSED) {
+    if (ftli_runtime_enter(runtime)) {
         struct ftli_header *root =
             (word & FTLI_WORD_FIXED) == 0 && ftli_word_pins(word) != 0 ? root_of(runtime, header, &root_id) : NULL;
         if (root != NULL)
             unpin_word(runtime, root, ftli_handle_generation(root_id));
         unpin_word(runtime, header, generation);
+        ftli_runtime_leave(runtime);
     }
-    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, UINT64_MAX);
 }
 
 bool ftl_tensor_alive(ftl_tensor tensor)
@@ -171,7 +170,7 @@ static void read_extension(struct ftl_runtime *runtime, uint32_t cold, ftl_tenso
 /* The scope's handle, from the slot in the header and the scope's own word. */
 static uint64_t scope_of(const struct ftl_runtime *runtime, uint32_t slot)
 {
-    uint64_t id = ftli_handle_make(runtime->number, slot & ~FTLI_SCOPE_ENDED, 0);
+    uint64_t id = ftli_handle_make(runtime->number, slot, 0);
     struct ftli_scope *scope = slot == 0 ? NULL : ftli_scope_find(&runtime->scopes, id);
     return scope == NULL ? 0 : id | ftli_scope_generation_of(ftli_u64_load_acquire(&scope->word));
 }
@@ -185,18 +184,13 @@ static uint32_t flags_for(uint32_t header_flags, uint64_t word)
     return flags;
 }
 
-int ftl_tensor_describe(ftl_tensor tensor, ftl_tensor_description *out)
+/* False: the tensor is not the handle's any more, and what was read may be another's. */
+static bool read_description(struct ftl_runtime *runtime, const struct ftli_header *header, uint32_t generation,
+                             ftl_tensor_description *out)
 {
-    struct ftli_header *header = ftli_registry_find(tensor.id);
-    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(tensor.id));
-    uint32_t generation = ftli_handle_generation(tensor.id);
-    if (out == NULL)
-        return ftli_fail(FTL_EINVAL, "out: is NULL");
-    if (header == NULL || runtime == NULL)
-        return ftli_fail(ftli_stale(tensor.id), "the tensor is gone");
     uint64_t word = ftli_u64_load_acquire(&header->word);
     if (!ftli_word_is_live(word, generation))
-        return ftli_fail(ftli_stale(tensor.id), "the tensor is gone");
+        return false;
     ftl_tensor_description d;
     memset(&d, 0, sizeof d);
     uint64_t size = ftli_u64_load_acquire(&header->size), record = ftli_u64_load_acquire(&header->record);
@@ -218,12 +212,25 @@ int ftl_tensor_describe(ftl_tensor tensor, ftl_tensor_description *out)
         address += root == NULL ? 0 : ftli_u64_load_acquire(&root->data);
     }
     d.alignment = (size_t)(address & -address);
-    d.scope.id = scope_of(runtime, ftli_u32_load_acquire(&header->scope));
-    uint64_t now_ms = ftli_kernel_coarse_ns(runtime->kernel) / 1000000;
+    d.scope.id = scope_of(runtime, ftli_header_scope(header));
+    uint64_t now_ms = ftli_runtime_ms(runtime);
     uint64_t born_ms = ftli_u32_load_acquire(&header->stamp);
     d.age_ns = now_ms > born_ms ? (now_ms - born_ms) * 1000000 : 0;
     if (!ftli_word_is_live(ftli_u64_load_acquire(&header->word), generation))
-        return ftli_fail(ftli_stale(tensor.id), "the tensor is gone");
+        return false;
     *out = d;
-    return FTL_OK;
+    return true;
+}
+
+int ftl_tensor_describe(ftl_tensor tensor, ftl_tensor_description *out)
+{
+    struct ftli_header *header = ftli_registry_find(tensor.id);
+    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(tensor.id));
+    if (out == NULL)
+        return ftli_fail(FTL_EINVAL, "out: is NULL");
+    if (header == NULL || runtime == NULL || !ftli_runtime_enter(runtime))
+        return ftli_fail(ftli_stale(tensor.id), "the tensor is gone");
+    bool found = read_description(runtime, header, ftli_handle_generation(tensor.id), out);
+    ftli_runtime_leave(runtime);
+    return found ? FTL_OK : ftli_fail(ftli_stale(tensor.id), "the tensor is gone");
 }

@@ -22,6 +22,8 @@ FTLI_INLINE void ftli_count(const struct ftli_agent *agent, ftli_atomic_u64 *cou
 
 /* A call of an application thread begins and ends. With `take`, a thread that has no port takes one. False: the runtime is
  * closed; nothing was entered. */
+bool ftli_runtime_enter(struct ftl_runtime *); /* without a port: shared, and only against close */
+void ftli_runtime_leave(struct ftl_runtime *);
 bool ftli_agent_enter(struct ftli_agent *, struct ftl_runtime *, bool take);
 void ftli_agent_leave(const struct ftli_agent *);
 

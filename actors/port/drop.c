@@ -22,7 +22,7 @@ int ftli_stale(uint64_t id)
     struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(id));
     if (runtime == NULL)
         return FTL_ESTALE;
-    if (ftli_u32_load_acquire(&runtime->state) == FTLI_RUNTIME_CLOSED)
+    if (ftli_u32_load_acquire(&runtime->state) >= FTLI_RUNTIME_SHUT)
         return FTL_ECLOSED;
     (void)ftli_u64_fetch_add_relaxed(&runtime->shared.stale_handles, 1);
     return FTL_ESTALE;
@@ -32,7 +32,7 @@ int ftli_stale(uint64_t id)
 static void leave_life(const struct ftli_agent *agent, struct ftli_header *header, uint32_t flags)
 {
     if ((flags & FTLI_HEADER_SCOPED) != 0) {
-        uint32_t slot = ftli_u32_load_acquire(&header->scope) & ~FTLI_SCOPE_ENDED;
+        uint32_t slot = ftli_header_scope(header);
         if (slot != 0)
             ftli_scope_leave(&agent->runtime->scopes, slot, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
     }
@@ -194,6 +194,22 @@ int ftl_tensor_retain(ftl_tensor tensor)
 
 /* ---- entering ---------------------------------------------------------------------------------------------------------- */
 
+/* pairs: close-bypass. Either close sees this call counted and waits for it, or this call sees the runtime shut. */
+bool ftli_runtime_enter(struct ftl_runtime *runtime)
+{
+    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, 1);
+    uint32_t state = ftli_u32_load_seq_cst(&runtime->state);
+    if (FTLI_LIKELY(state == FTLI_RUNTIME_OPEN || state == FTLI_RUNTIME_CLOSING))
+        return true;
+    ftli_runtime_leave(runtime);
+    return false;
+}
+
+void ftli_runtime_leave(struct ftl_runtime *runtime)
+{
+    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, UINT64_MAX);
+}
+
 bool ftli_agent_enter(struct ftli_agent *agent, struct ftl_runtime *runtime, bool take)
 {
     struct ftli_port *port = ftli_port_find(runtime->number);
@@ -203,12 +219,8 @@ bool ftli_agent_enter(struct ftli_agent *agent, struct ftl_runtime *runtime, boo
         *agent = (struct ftli_agent){runtime, port, &port->counters, false, -1};
         return true;
     }
-    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, 1); /* pairs: close-bypass */
-    uint32_t state = ftli_u32_load_seq_cst(&runtime->state);
-    if (state == FTLI_RUNTIME_NONE || state == FTLI_RUNTIME_CLOSED) {
-        (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, UINT64_MAX);
+    if (!ftli_runtime_enter(runtime))
         return false;
-    }
     *agent = (struct ftli_agent){runtime, NULL, &runtime->shared, true, -1};
     return true;
 }
@@ -218,5 +230,5 @@ void ftli_agent_leave(const struct ftli_agent *agent)
     if (agent->port != NULL)
         ftli_port_leave(agent->port);
     else
-        (void)ftli_u64_fetch_add_seq_cst(&agent->runtime->bypassing, UINT64_MAX);
+        ftli_runtime_leave(agent->runtime);
 }

@@ -84,11 +84,11 @@ static int extend(struct ftl_runtime *runtime, struct ftli_header *header, const
 
 /* The fields that every tensor has. The word is stored last: pairs: word-live. */
 FTLI_INLINE void fill(struct ftli_header *header, uint64_t bytes, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                      uint32_t stamp_ms)
+                      uint32_t stamp_ms, uint32_t scope)
 {
     ftli_u64_store_release(&header->size, ftli_size_make(bytes, dtype, ndim));
     ftli_u32_store_release(&header->stamp, stamp_ms);
-    ftli_u32_store_release(&header->scope, 0);
+    ftli_u32_store_release(&header->scope, scope);
     if (FTLI_LIKELY(ndim == 1))
         ftli_u64_store_release(&header->dimensions_low, (uint64_t)shape[0]);
     else if (ftli_shape_fits(ndim, shape))
@@ -190,12 +190,13 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     uint32_t stamp_ms = ftli_stamp_refresh(runtime);
     if (runtime->cleanup.every_drop_is_a_message)
         flags |= FTLI_HEADER_MESSAGE;
-    fill(header, birth->bytes, birth->dtype, birth->ndim, birth->shape, stamp_ms);
+    uint32_t scope = birth->scope != 0 ? ftli_handle_slot(birth->scope) : 0;
+    if (agent->port != NULL)
+        scope |= agent->port->born_scope;
+    fill(header, birth->bytes, birth->dtype, birth->ndim, birth->shape, stamp_ms, scope);
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_PAGES;
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
-    if (birth->scope != 0)
-        ftli_u32_store_release(&header->scope, ftli_handle_slot(birth->scope));
     note_sample(agent, header, c, birth->bytes, stamp_ms);
     bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0;
     ftli_count(agent, &agent->counters->created_bytes, birth->bytes);
@@ -377,7 +378,7 @@ int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const i
     port->countdown[tier]--; /* 0 for a tier that is not sampled: it comes round in 2^32 */
     if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&header->cold) != 0))
         clear_cold(runtime, header);
-    fill(header, bytes, dtype, 1, shape, ftli_u32_load_relaxed(&runtime->stamp_ms));
+    fill(header, bytes, dtype, 1, shape, ftli_u32_load_relaxed(&runtime->stamp_ms), port->born_scope);
     if (FTLI_UNLIKELY(port->born_flags != 0)) {
         uint64_t record = ftli_u64_load_relaxed(&header->record);
         ftli_u64_store_release(&header->record, record | port->born_flags);

@@ -130,6 +130,8 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->born_word = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_FIXED | FTLI_WORD_SLOW : FTLI_WORD_FIXED;
     port->born_flags = runtime->cleanup.every_drop_is_a_message ? FTLI_HEADER_MESSAGE : 0;
     port->home = 0;
+    port->born_scope = port->index < FTLI_HEADER_PORTS_MOST ? (port->index + 1) << FTLI_HEADER_PORT_SHIFT : 0;
+    ftli_u64_store_relaxed(&port->thread_ended_ns, 0);
     port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
     for (uint32_t i = 0; i < FTLI_TRACKING_TIERS; i++)
         port->countdown[i] = runtime->sampling.period[i];
@@ -266,7 +268,7 @@ static void claim(struct ftli_port *const *claimed, uint32_t n, struct ftli_devi
 
 /* A dead thread's port waits for the next thread. Its busy word may have been left set, by a thread that was ended inside a
  * call; nobody is inside any more. */
-static void vacate(struct ftli_port *port, struct ftli_device *device)
+static void vacate(struct ftli_port *port, struct ftli_device *device, uint64_t now_ns)
 {
     if (!take_in_state(port, FTLI_PORT_USED))
         return;
@@ -276,6 +278,7 @@ static void vacate(struct ftli_port *port, struct ftli_device *device)
     }
     ftli_u32_store_relaxed(&port->busy, 0);
     (void)ftli_rack_flush(&port->rack, device);
+    ftli_u64_store_release(&port->thread_ended_ns, now_ns);
     ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
 }
 
@@ -286,7 +289,7 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
     uint32_t n = 0;
     uint64_t working = 0;
     uint32_t count = ftli_port_count();
-    ftli_u32_store_relaxed(&runtime->stamp_ms, (uint32_t)(now_ns / 1000000));
+    ftli_u32_store_relaxed(&runtime->stamp_ms, (uint32_t)((now_ns - runtime->opened_ns) / 1000000));
     for (uint32_t i = 0; i < count; i++) {
         struct ftli_port *port = ftli_port_at(i, runtime->number);
         if (port == NULL || ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED)
@@ -302,7 +305,7 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
             working++;
             continue;
         }
-        vacate(port, runtime->device);
+        vacate(port, runtime->device, now_ns);
         if (ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED || ftli_rack_is_empty(&port->rack))
             continue;
         if (n < CLAIMS_MOST)
@@ -342,9 +345,12 @@ bool ftli_port_close_all(struct ftl_runtime *runtime, uint64_t wait_ns)
             (void)ftli_os_wait(&port->busy, 1, ftli_deadline_ns(ftli_clock_now_ns(), 100000));
         }
     }
+    ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_SHUT); /* pairs: close-bypass */
     while (ftli_u64_load_seq_cst(&runtime->bypassing) != 0) {
-        if (ftli_clock_now_ns() > deadline_ns)
+        if (ftli_clock_now_ns() > deadline_ns) {
+            ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_CLOSING);
             return false;
+        }
         ftli_cpu_relax();
     }
     return true;

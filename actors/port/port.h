@@ -38,6 +38,7 @@ struct ftli_port {
     uint32_t strict;                       /* 1: no membarrier here; busy and gate are sequentially consistent */
     uint64_t born_word;                    /* bits of a new word: FIXED, and SLOW where every drop is a message */
     uint32_t born_flags;                   /* likewise of the record */
+    uint32_t born_scope;                   /* of a new header's scope word: the port's number */
     uint32_t home;                         /* shard that is tried first */
     uint32_t countdown[FTLI_TRACKING_TIERS]; /* news until the next sampled one, per tier */
     uint64_t random;                       /* of the next countdown */
@@ -51,6 +52,7 @@ struct ftli_port {
     bool life_ready;
     uint64_t seen_activity; /* the claimer's */
     uint64_t seen_ns;
+    ftli_atomic_u64 thread_ended_ns; /* when a thread of it was last seen to be gone; 0: never */
     ftli_atomic_u64 opened_cycles; /* when the thread took it: for the share of time that tracking takes */
     struct ftli_event_ring ring;
 };

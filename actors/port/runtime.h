@@ -23,7 +23,8 @@ enum ftli_runtime_state {
     FTLI_RUNTIME_NONE = 0,
     FTLI_RUNTIME_OPEN = 1,
     FTLI_RUNTIME_CLOSING = 2, /* new is refused */
-    FTLI_RUNTIME_CLOSED = 3,
+    FTLI_RUNTIME_SHUT = 3,    /* nobody comes in any more; the last calls end */
+    FTLI_RUNTIME_CLOSED = 4,
 };
 
 struct ftl_runtime {
@@ -32,17 +33,19 @@ struct ftl_runtime {
     ftli_atomic_u32 state;
     ftli_atomic_u64 bypassing; /* calls inside that have no port */
     ftli_atomic_u32 parity;    /* of drain's epoch, 0 or 1 */
-    ftli_token draining;
+    ftli_token draining, closing;
     struct ftli_topology *topology;
     ftli_kernel *kernel;
     uint64_t opened_ns;
     ftli_atomic_u32 stamp_ms; /* coarse time since open; moved by the tick and by slow paths */
     struct ftli_table table;
     struct ftli_device *device;
+    struct ftli_device *kept; /* after close: pointers into it are out */
     const struct ftli_allocation_settings *allocation_settings;
     struct ftli_counters shared; /* of calls without a port: fetch-and-add */
     ftli_atomic_u64 peak_live_bytes;
     ftli_atomic_u64 committed_at_peak;
+    ftli_atomic_u64 audits_failed;
     struct ftli_labels labels;
     struct ftli_scopes scopes;
     struct ftli_sampling sampling;
@@ -67,11 +70,16 @@ FTLI_INLINE bool ftli_runtime_is_open(const struct ftl_runtime *runtime)
     return ftli_u32_load_acquire(&runtime->state) == FTLI_RUNTIME_OPEN;
 }
 
+/* Milliseconds since it opened, coarse. */
+uint32_t ftli_runtime_ms(const struct ftl_runtime *);
+
 /* simulated: no threads, virtual time, the seed's order (runtime/kernel/simulation.h): for tests. */
 int ftli_runtime_open_as(const ftl_open_options *, bool simulated, uint64_t seed, ftl_runtime **out);
 
 /* Sums over all counter blocks, in the order that keeps the laws. */
 void ftli_runtime_totals(struct ftl_runtime *, struct ftli_totals *);
+/* Moves the peak of live bytes, if this is one. */
+void ftli_runtime_look_at_peak(struct ftl_runtime *);
 /* All of ftl_stats. Also what telemetry publishes. */
 void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
 /* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why. */

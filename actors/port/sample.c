@@ -4,7 +4,7 @@
 
 uint32_t ftli_stamp_refresh(struct ftl_runtime *runtime)
 {
-    uint32_t now_ms = (uint32_t)(ftli_kernel_coarse_ns(runtime->kernel) / 1000000);
+    uint32_t now_ms = ftli_runtime_ms(runtime);
     ftli_u32_store_relaxed(&runtime->stamp_ms, now_ms);
     return now_ms;
 }

@@ -1,0 +1,95 @@
+/* Closing: new is refused, drops complete, ports are shut, what is alive is listed, the memory goes back. */
+#include <string.h>
+
+#include "actors/port/agent.h"
+#include "actors/port/life.h"
+
+#define CALLS_END_NS (UINT64_C(1000) * 1000 * 1000) /* a call inside the runtime is over by then, or close is refused */
+
+struct pinned {
+    uint64_t tensors, bytes;
+};
+
+/* LIVE or DROPPED, with a pointer out. */
+static struct pinned count_pinned(struct ftl_runtime *runtime)
+{
+    struct pinned pinned = {0, 0};
+    uint32_t slots = ftli_table_fresh(&runtime->table);
+    for (uint32_t slot = 1; slot < slots; slot++) {
+        const struct ftli_header *header = ftli_table_header(&runtime->table, slot);
+        uint64_t word = ftli_u64_load_acquire(&header->word);
+        enum ftli_state state = ftli_word_state(word);
+        if ((state == FTLI_LIVE || state == FTLI_DROPPED) && ftli_word_pins(word) != 0) {
+            pinned.tensors++;
+            pinned.bytes += ftli_header_own_bytes(header);
+        }
+    }
+    return pinned;
+}
+
+static void report(struct ftl_runtime *runtime, ftl_close_report *out)
+{
+    struct ftli_audit audit;
+    struct ftli_totals totals;
+    struct pinned pinned = count_pinned(runtime);
+    ftli_audit_walk(&runtime->leak_detection, &audit);
+    ftli_runtime_totals(runtime, &totals);
+    memset(out, 0, sizeof *out);
+    out->leaked = audit.live.tensors;
+    out->leaked_bytes = audit.live.bytes;
+    out->pinned = pinned.tensors;
+    out->pinned_bytes = pinned.bytes;
+    out->quarantined = totals.quarantined_by_parity[0] + totals.quarantined_by_parity[1];
+    out->undone = totals.deferred[0] + totals.deferred[1] - totals.completed[0] - totals.completed[1] - out->quarantined;
+    if (out->leaked != 0 && ftli_leak_list_alive(&runtime->leak_detection, &out->leaks) != FTL_OK)
+        out->leaks = NULL;
+}
+
+static bool begin_closing(struct ftl_runtime *runtime)
+{
+    uint32_t state = FTLI_RUNTIME_OPEN;
+    return ftli_u32_cas_seq_cst(&runtime->state, &state, FTLI_RUNTIME_CLOSING) || state == FTLI_RUNTIME_CLOSING;
+}
+
+int ftl_runtime_close(ftl_runtime *runtime, ftl_close_report *out)
+{
+    ftl_close_report own;
+    if (runtime == NULL)
+        return ftli_fail(FTL_EINVAL, "runtime: is NULL");
+    uint32_t state = ftli_u32_load_acquire(&runtime->state);
+    if (state != FTLI_RUNTIME_OPEN && state != FTLI_RUNTIME_CLOSING)
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
+    if (ftli_port_is_inherited(runtime))
+        return ftli_fail(FTL_ENOTSUP, "not in a forked child");
+    if (ftli_kernel_is_service_thread(runtime->kernel))
+        return ftli_fail(FTL_EBUSY, "close was called from inside a callback");
+    if (!ftli_token_try_take(&runtime->closing))
+        return ftli_fail(FTL_EBUSY, "another thread closes it");
+    if (runtime->refuse_pinned && state == FTLI_RUNTIME_OPEN && count_pinned(runtime).tensors != 0) {
+        ftli_token_release(&runtime->closing);
+        return ftli_fail(FTL_EBUSY, "tensors are pinned, and the topology says pinned_on_close: refuse");
+    }
+    if (!begin_closing(runtime)) {
+        ftli_token_release(&runtime->closing);
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
+    }
+    (void)ftli_drain(runtime, runtime->topology->drain_on_close_ns);
+    if (!ftli_port_close_all(runtime, CALLS_END_NS)) {
+        ftli_token_release(&runtime->closing);
+        return ftli_fail(FTL_EBUSY, "a thread is inside a call of this runtime");
+    }
+    (void)ftli_kernel_stop(runtime->kernel, (uint64_t)runtime->topology->drain_on_close_ns);
+    (void)ftli_allocation_collect(runtime->device);
+    report(runtime, &own);
+    ftli_port_release_all(runtime);
+    if (own.pinned != 0)
+        ftli_runtime_tear_down_around_pins(runtime);
+    else
+        ftli_runtime_tear_down(runtime);
+    if (out != NULL)
+        *out = own;
+    else
+        ftl_leak_report_free(own.leaks);
+    ftli_token_release(&runtime->closing);
+    return FTL_OK;
+}

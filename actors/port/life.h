@@ -1,0 +1,15 @@
+/* A runtime's beginning and end, shared between open.c, close.c and drain.c. */
+#ifndef FTLI_ACTORS_PORT_LIFE_H
+#define FTLI_ACTORS_PORT_LIFE_H
+
+#include "actors/port/runtime.h"
+#include "tensor/registry.h"
+
+/* Everything of a runtime whose actors are stopped, or never ran, goes back. Its state is CLOSED from here on. */
+void ftli_runtime_tear_down(struct ftl_runtime *);
+/* CORE.md law 4. timeout_ns 0: only look; < 0: no limit. */
+int ftli_drain(struct ftl_runtime *, int64_t timeout_ns);
+/* The tear-down where pointers are out: what is not pinned goes back, the rest stays mapped. */
+void ftli_runtime_tear_down_around_pins(struct ftl_runtime *);
+
+#endif

@@ -1,0 +1,446 @@
+/* Opening a runtime: the topology becomes a kernel with its actors. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/port/agent.h"
+#include "actors/port/life.h"
+#include "actors/port/topology.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/os.h"
+
+/* By number; an entry is made once and kept for ever. */
+static ftli_atomic_pointer runtimes[FTLI_RUNTIMES];
+static ftli_atomic_u32 next_number;
+
+struct ftl_runtime *ftli_runtime_of(uint32_t number)
+{
+    return ftli_pointer_load_acquire(&runtimes[number]);
+}
+
+uint32_t ftli_runtime_ms(const struct ftl_runtime *runtime)
+{
+    uint64_t now_ns = ftli_kernel_coarse_ns(runtime->kernel);
+    return now_ns > runtime->opened_ns ? (uint32_t)((now_ns - runtime->opened_ns) / 1000000) : 0;
+}
+
+/* The numbers go round, so that none is used again before 4,095 opens. */
+static struct ftl_runtime *take_number(void)
+{
+    for (unsigned tries = 0; tries < FTLI_RUNTIMES; tries++) {
+        uint32_t number = 1 + ftli_u32_fetch_add_relaxed(&next_number, 1) % (FTLI_RUNTIMES - 1);
+        struct ftl_runtime *runtime = ftli_runtime_of(number);
+        if (runtime == NULL) {
+            runtime = aligned_alloc(FTLI_CACHE_LINE, (sizeof *runtime + 63) / 64 * 64);
+            if (runtime == NULL)
+                return NULL;
+            memset(runtime, 0, sizeof *runtime);
+            runtime->number = number;
+            void *expected = NULL;
+            if (!ftli_pointer_cas_acq_rel(&runtimes[number], &expected, runtime)) {
+                free(runtime);
+                continue;
+            }
+            return runtime;
+        }
+        uint32_t closed = FTLI_RUNTIME_CLOSED;
+        if (ftli_u32_cas_acq_rel(&runtime->state, &closed, FTLI_RUNTIME_NONE)) {
+            memset(runtime, 0, sizeof *runtime);
+            runtime->number = number;
+            return runtime;
+        }
+    }
+    return NULL;
+}
+
+/* ---- what the actors are given ---------------------------------------------------------------------------------------- */
+
+static void drop_reference(void *user, uint64_t tensor, uint32_t parity)
+{
+    struct ftl_runtime *runtime = user;
+    struct ftli_header *header = ftli_registry_find(tensor);
+    struct ftli_agent agent = {runtime, NULL, &runtime->cleanup.counters, false, (int)parity};
+    if (header != NULL)
+        (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
+}
+
+static uint32_t take_events(void *user, struct ftli_event_record *out, uint32_t n)
+{
+    struct ftl_runtime *runtime = user;
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < ftli_port_count() && taken < n; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port != NULL)
+            taken += ftli_event_ring_take(&port->ring, out + taken, n - taken);
+    }
+    return taken;
+}
+
+static void read_load(void *user, struct ftli_tracking_load *out)
+{
+    struct ftl_runtime *runtime = user;
+    struct ftli_totals totals;
+    uint64_t now = ftli_clock_cycles();
+    memset(out, 0, sizeof *out);
+    ftli_runtime_totals(runtime, &totals);
+    out->tracking_cycles = totals.tracking_cycles;
+    out->live = totals.created - totals.immediate - totals.deferred[0] - totals.deferred[1];
+    out->live_bytes = totals.created_bytes - totals.immediate_bytes - totals.deferred_bytes;
+    for (uint32_t i = 0; i < ftli_port_count(); i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port == NULL)
+            continue;
+        out->thread_cycles += now - ftli_u64_load_relaxed(&port->opened_cycles);
+        out->events_lost += ftli_u64_load_relaxed(&port->ring.lost);
+        out->ring_bytes += sizeof port->ring;
+    }
+}
+
+static enum ftli_thread_fate thread_ended(void *user, uint32_t record_id, uint64_t *ended_ns)
+{
+    struct ftl_runtime *runtime = user;
+    const struct ftli_header *header = ftli_table_header(&runtime->table, record_id);
+    uint32_t number = ftli_header_port(header);
+    struct ftli_port *port = number == 0 ? NULL : ftli_port_at(number - 1, runtime->number);
+    if (port == NULL)
+        return FTLI_THREAD_UNKNOWN;
+    uint64_t ended = ftli_u64_load_acquire(&port->thread_ended_ns);
+    uint64_t born_ns = runtime->opened_ns + (uint64_t)ftli_u32_load_acquire(&header->stamp) * 1000000;
+    if (ended == 0 || born_ns > ended)
+        return FTLI_THREAD_UNKNOWN;
+    *ended_ns = ended;
+    return FTLI_THREAD_ENDED;
+}
+
+static void read_stats(void *user, ftl_stats *out)
+{
+    ftli_runtime_read_stats(user, out);
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------------------ */
+
+static void fill_groups(const struct ftli_topology *topology, ftli_group_options *groups)
+{
+    memset(groups, 0, FTLI_GROUPS_MOST * sizeof *groups);
+    for (uint32_t i = 0; i < topology->group_count; i++) {
+        groups[i].name = topology->groups[i].name;
+        groups[i].count = topology->groups[i].count;
+        groups[i].nice = topology->groups[i].nice;
+        groups[i].cpus = topology->groups[i].cpus.list;
+        groups[i].cpu_count = topology->groups[i].cpus.count;
+    }
+}
+
+static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
+{
+    const struct ftli_topology *topology = runtime->topology;
+    ftli_group_options groups[FTLI_GROUPS_MOST];
+    ftli_policy policy = ftli_policy_default();
+    policy.restarts = topology->supervision.restarts;
+    policy.within_ns = (uint64_t)topology->supervision.within_ns;
+    policy.backoff.first_ns = (uint64_t)topology->supervision.backoff.first_ns;
+    policy.backoff.most_ns = (uint64_t)topology->supervision.backoff.most_ns;
+    policy.backoff.factor = topology->supervision.backoff.factor;
+    int status = ftli_supervisor_create(&policy, &runtime->supervisor);
+    if (status != FTL_OK)
+        return status;
+    fill_groups(topology, groups);
+    ftli_kernel_options options = {
+        .name = topology->name,
+        .groups = groups,
+        .group_count = topology->group_count,
+        .lane_shares = topology->lane_shares,
+        .supervision = ftli_supervisor_interface(runtime->supervisor),
+        .seed = seed,
+        .simulated = simulated,
+    };
+    return ftli_kernel_create(&options, &runtime->kernel);
+}
+
+static int add(struct ftl_runtime *runtime, const char *type, const ftli_actor_operations *operations, void *state,
+               ftli_actor **out)
+{
+    const struct ftli_topology_actor *actor = ftli_topology_actor(runtime->topology, type);
+    if (actor == NULL)
+        return FTL_OK;
+    ftli_actor_options options = {.operations = operations, .state = state, .group = actor->threads.name};
+    if (operations == &ftli_cleanup_operations) {
+        options.wake_messages = runtime->cleanup.settings->batch_messages;
+        options.wake_age_ns = (uint64_t)runtime->cleanup.settings->batch_age_ns;
+        options.item_sent_ns = ftli_cleanup_sent_ns;
+    }
+    return ftli_kernel_add_actor(runtime->kernel, actor->name, &options, out);
+}
+
+static int add_finalizers(struct ftl_runtime *runtime)
+{
+    struct ftli_cleanup *cleanup = &runtime->cleanup;
+    const struct ftli_topology_group *group = &runtime->topology->groups[cleanup->settings->finalizers.index];
+    uint32_t workers = group->count == 0 ? 1 : group->count;
+    workers = workers < FTLI_FINALIZER_WORKERS_MOST ? workers : FTLI_FINALIZER_WORKERS_MOST;
+    for (uint32_t i = 0; i < workers; i++) {
+        char name[24] = "finalizer-";
+        name[10] = (char)('a' + i);
+        cleanup->workers[i].cleanup = cleanup;
+        ftli_actor_options options = {
+            .operations = &ftli_finalizer_operations, .state = &cleanup->workers[i], .group = group->name};
+        int status = ftli_kernel_add_actor(runtime->kernel, name, &options, &cleanup->workers[i].actor);
+        if (status != FTL_OK)
+            return status;
+        cleanup->worker_count = i + 1;
+    }
+    return FTL_OK;
+}
+
+static const void *settings_of(const struct ftl_runtime *runtime, const char *type)
+{
+    const struct ftli_topology_actor *actor = ftli_topology_actor(runtime->topology, type);
+    return actor == NULL ? NULL : actor->settings;
+}
+
+static int init_memory(struct ftl_runtime *runtime)
+{
+    runtime->allocation_settings = settings_of(runtime, "allocation");
+    int status = ftli_table_open(&runtime->table, runtime->number, runtime->topology->tensors);
+    if (status == FTL_OK)
+        status = ftli_labels_init(&runtime->labels);
+    if (status == FTL_OK)
+        status = ftli_scopes_init(&runtime->scopes, &runtime->table);
+    if (status == FTL_OK)
+        status = ftli_device_open(&runtime->topology->devices[0], runtime->allocation_settings, &runtime->table,
+                                  runtime->kernel, 0, &runtime->device);
+    return status;
+}
+
+static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
+{
+    runtime->allocation = (struct ftli_allocation){
+        .device = runtime->device, .claim_idle = ftli_port_claim_idle, .user = runtime};
+    ftli_cleanup_init(&runtime->cleanup, settings_of(runtime, "cleanup"));
+    runtime->cleanup.table = &runtime->table;
+    runtime->cleanup.device = runtime->device;
+    runtime->cleanup.kernel = runtime->kernel;
+    runtime->cleanup.opened_ns = runtime->opened_ns;
+    runtime->cleanup.drop_reference = drop_reference;
+    runtime->cleanup.user = runtime;
+}
+
+static int init_watchers(struct ftl_runtime *runtime)
+{
+    static const struct ftli_tracking_settings no_tracking = {.level = FTLI_TRACKING_NONE};
+    const struct ftli_tracking_settings *settings = settings_of(runtime, "tracking");
+    if (settings == NULL)
+        settings = &no_tracking;
+    ftli_sampling_from(&runtime->sampling, settings);
+    for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++) {
+        uint32_t tier = 0;
+        while (tier + 1 < runtime->sampling.tiers && ftli_class_bytes(c) > runtime->sampling.up_to_bytes[tier])
+            tier++;
+        runtime->tier_of_class[c] = (uint8_t)tier;
+    }
+    struct ftli_tracking_world tracking = {
+        .settings = settings, .take_events = take_events, .read_load = read_load, .user = runtime};
+    int status = ftli_tracking_init(&runtime->tracking, &tracking);
+    struct ftli_defragmentation_world defragmentation = {.settings = settings_of(runtime, "defragmentation"),
+                                                         .topology = &runtime->topology->devices[0],
+                                                         .device = runtime->device,
+                                                         .kernel = runtime->kernel};
+    ftli_defragmentation_init(&runtime->defragmentation, &defragmentation);
+    struct ftli_leak_detection_world leaks = {.settings = settings_of(runtime, "leak_detection"),
+                                              .table = &runtime->table,
+                                              .scopes = &runtime->scopes,
+                                              .labels = &runtime->labels,
+                                              .device = runtime->device,
+                                              .kernel = runtime->kernel,
+                                              .opened_ns = runtime->opened_ns,
+                                              .thread_ended = thread_ended,
+                                              .user = runtime};
+    if (status == FTL_OK)
+        status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
+    struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),
+                                             .runtime = runtime->topology->name,
+                                             .read_stats = read_stats,
+                                             .user = runtime};
+    ftli_telemetry_init(&runtime->telemetry, &telemetry);
+    return status;
+}
+
+static int add_actors(struct ftl_runtime *runtime)
+{
+    int status = add(runtime, "allocation", &ftli_allocation_operations, &runtime->allocation,
+                     &runtime->allocation_actor);
+    if (status == FTL_OK)
+        status = add(runtime, "cleanup", &ftli_cleanup_operations, &runtime->cleanup, &runtime->cleanup_actor);
+    runtime->cleanup.actor = runtime->cleanup_actor;
+    if (status == FTL_OK)
+        status = add_finalizers(runtime);
+    if (status == FTL_OK)
+        status = add(runtime, "tracking", &ftli_tracking_operations, &runtime->tracking, &runtime->tracking_actor);
+    if (status == FTL_OK)
+        status = add(runtime, "defragmentation", &ftli_defragmentation_operations, &runtime->defragmentation,
+                     &runtime->defragmentation_actor);
+    if (status == FTL_OK)
+        status = add(runtime, "leak_detection", &ftli_leak_detection_operations, &runtime->leak_detection,
+                     &runtime->leak_detection_actor);
+    if (status == FTL_OK)
+        status = add(runtime, "telemetry", &ftli_telemetry_operations, &runtime->telemetry, &runtime->telemetry_actor);
+    if (status != FTL_OK)
+        return status;
+    ftli_allocation_attach(runtime->device, runtime->allocation_actor);
+    if (runtime->tracking_actor != NULL)
+        ftli_tracking_attach(&runtime->tracking, runtime->tracking_actor);
+    if (runtime->defragmentation_actor != NULL)
+        ftli_defragmentation_attach(&runtime->defragmentation, runtime->defragmentation_actor);
+    if (runtime->leak_detection_actor != NULL)
+        ftli_leak_detection_attach(&runtime->leak_detection, runtime->leak_detection_actor);
+    return FTL_OK;
+}
+
+static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
+{
+    runtime->process_epoch = ftli_port_process_epoch();
+    int status = open_kernel(runtime, simulated, seed);
+    if (status == FTL_OK) {
+        runtime->opened_ns = ftli_kernel_now_ns(runtime->kernel);
+        status = init_memory(runtime);
+    }
+    if (status != FTL_OK)
+        return ftli_fail(status, "the runtime: no memory or address space");
+    init_allocation_and_cleanup(runtime);
+    status = init_watchers(runtime);
+    if (status == FTL_OK)
+        status = add_actors(runtime);
+    if (status != FTL_OK)
+        return ftli_fail(status, "the runtime's actors: no memory");
+    runtime->fast_bytes = runtime->allocation_settings->small_bytes;
+    runtime->refuse_pinned = runtime->topology->pinned_on_close == FTLI_PINNED_REFUSE;
+    status = ftli_kernel_start(runtime->kernel);
+    if (status != FTL_OK)
+        return ftli_fail(status, "%s", ftli_telemetry_why(&runtime->telemetry)[0] != '\0'
+                                           ? ftli_telemetry_why(&runtime->telemetry)
+                                           : "the runtime's threads could not be started");
+    return FTL_OK;
+}
+
+void ftli_runtime_tear_down(struct ftl_runtime *runtime)
+{
+    ftli_u32_store_release(&runtime->state, FTLI_RUNTIME_CLOSED);
+    ftli_leak_detection_fini(&runtime->leak_detection);
+    ftli_tracking_fini(&runtime->tracking);
+    ftli_device_close(runtime->device);
+    ftli_scopes_fini(&runtime->scopes);
+    if (runtime->table.headers != NULL)
+        ftli_table_close(&runtime->table);
+    ftli_labels_fini(&runtime->labels);
+    if (runtime->kernel != NULL)
+        ftli_kernel_destroy(runtime->kernel);
+    if (runtime->supervisor != NULL)
+        ftli_supervisor_destroy(runtime->supervisor);
+    ftli_topology_free(runtime->topology);
+    runtime->device = NULL;
+    runtime->kernel = NULL;
+    runtime->supervisor = NULL;
+    runtime->topology = NULL;
+}
+
+/* What is not pinned gives its memory back first; the space, and the device that says what is where, stay for ever. */
+void ftli_runtime_tear_down_around_pins(struct ftl_runtime *runtime)
+{
+    uint32_t slots = ftli_table_fresh(&runtime->table);
+    for (uint32_t slot = 1; slot < slots; slot++) {
+        struct ftli_header *header = ftli_table_header(&runtime->table, slot);
+        uint64_t word = ftli_u64_load_acquire(&header->word);
+        enum ftli_state state = ftli_word_state(word);
+        bool out = (state == FTLI_LIVE || state == FTLI_DROPPED) && ftli_word_pins(word) != 0;
+        if (!out && state != FTLI_FREE && state != FTLI_RETIRED)
+            ftli_allocation_abandon(runtime->device, header);
+    }
+    ftli_allocation_relieve(runtime->device);
+    runtime->kept = runtime->device;
+    runtime->device = NULL;
+    ftli_runtime_tear_down(runtime);
+}
+
+/* ---- the calls ----------------------------------------------------------------------------------------------------------- */
+
+static int check_open_options(const ftl_open_options *options)
+{
+    for (unsigned i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+        if (options->reserved[i] != 0)
+            return ftli_fail(FTL_EINVAL, "reserved: must be zero");
+    if (options->flags != 0)
+        return ftli_fail(FTL_EINVAL, "flags: must be zero");
+    if (options->actor_types != NULL || options->actor_type_count != 0)
+        return ftli_fail(FTL_ENOTSUP, "actor_types: actors of your own are not in this version");
+    if (options->device_types != NULL || options->device_type_count != 0)
+        return ftli_fail(FTL_ENOTSUP, "device_types: devices of your own are not in this version");
+    if (options->on_event != NULL || options->on_event_user != NULL || options->on_event_kinds != 0)
+        return ftli_fail(FTL_ENOTSUP, "on_event: events are not in this version");
+    if (options->path != NULL && options->text != NULL)
+        return ftli_fail(FTL_EINVAL, "path and text: give one of the two");
+    return FTL_OK;
+}
+
+int ftli_runtime_open_as(const ftl_open_options *options, bool simulated, uint64_t seed, ftl_runtime **out)
+{
+    char error[400];
+    if (out == NULL || options == NULL)
+        return ftli_fail(FTL_EINVAL, out == NULL ? "out: is NULL" : "options: is NULL");
+    int status = check_open_options(options);
+    if (status != FTL_OK)
+        return status;
+    if (ftli_port_prepare() != FTL_OK)
+        return ftli_fail(FTL_ENOMEM, "the ports: no address space");
+    struct ftli_topology *topology = NULL;
+    status = ftli_topology_load(options, &topology, error, sizeof error);
+    if (status != FTL_OK)
+        return ftli_fail(status, "%s", error);
+    struct ftl_runtime *runtime = take_number();
+    if (runtime == NULL) {
+        ftli_topology_free(topology);
+        return ftli_fail(FTL_ELIMIT, "4,095 runtimes at once are the most");
+    }
+    runtime->topology = topology;
+    status = build(runtime, simulated, seed);
+    if (status != FTL_OK) {
+        ftli_runtime_tear_down(runtime);
+        return status;
+    }
+    ftli_u32_store_release(&runtime->state, FTLI_RUNTIME_OPEN);
+    *out = runtime;
+    return FTL_OK;
+}
+
+int ftl_runtime_open_with(const ftl_open_options *options, ftl_runtime **out)
+{
+    uint64_t seed;
+    ftli_os_entropy(&seed, sizeof seed);
+    return ftli_runtime_open_as(options, false, seed, out);
+}
+
+int ftl_runtime_open(const char *topology, ftl_runtime **out)
+{
+    ftl_open_options options = {.path = topology};
+    return ftl_runtime_open_with(&options, out);
+}
+
+int ftl_runtime_open_text(const char *text, size_t n, ftl_runtime **out)
+{
+    ftl_open_options options = {.text = text, .text_bytes = n};
+    if (text == NULL)
+        return ftli_fail(FTL_EINVAL, "text: is NULL");
+    return ftl_runtime_open_with(&options, out);
+}
+
+int ftl_runtime_run(ftl_runtime *runtime, const char *threads, int64_t budget_ns, uint64_t *left)
+{
+    if (runtime == NULL || budget_ns < 0)
+        return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "budget_ns: is negative");
+    if (!ftli_runtime_is_open(runtime))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
+    if (ftli_port_is_inherited(runtime))
+        return ftli_fail(FTL_ENOTSUP, "not in a forked child");
+    int status = ftli_kernel_run(runtime->kernel, threads, (uint64_t)budget_ns, left);
+    if (status == FTL_EINVAL)
+        return ftli_fail(status, "threads: no group of that name has count 0");
+    return status == FTL_EBUSY ? ftli_fail(status, "called from inside a callback") : status;
+}

@@ -1,0 +1,212 @@
+/* The counters of all blocks as one picture: ftl_stats, and the audit that can fail. */
+#include <stdio.h>
+#include <string.h>
+
+#include "actors/port/agent.h"
+#include "actors/port/life.h"
+
+/* Over every block of a runtime: ports, shards, the cleanup, the shared one. */
+static void each_block(struct ftl_runtime *runtime, void (*add)(struct ftli_totals *, const struct ftli_counters *),
+                       struct ftli_totals *totals)
+{
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port != NULL)
+            add(totals, &port->counters);
+    }
+    for (unsigned i = 0; i < ftli_allocation_shards(runtime->device); i++)
+        add(totals, ftli_allocation_counters(runtime->device, i));
+    add(totals, &runtime->cleanup.counters);
+    add(totals, &runtime->shared);
+}
+
+void ftli_runtime_totals(struct ftl_runtime *runtime, struct ftli_totals *totals)
+{
+    memset(totals, 0, sizeof *totals);
+    each_block(runtime, ftli_totals_add_ends, totals);
+    each_block(runtime, ftli_totals_add_drops, totals);
+    each_block(runtime, ftli_totals_add_births, totals);
+}
+
+static uint64_t held_bytes(struct ftl_runtime *runtime)
+{
+    uint64_t bytes = 0;
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port != NULL)
+            bytes += ftli_rack_bytes(&port->rack);
+    }
+    return bytes;
+}
+
+static uint64_t metadata_bytes(struct ftl_runtime *runtime, const struct ftli_device_figures *device)
+{
+    return device->metadata + ftli_table_committed_bytes(&runtime->table) +
+           ftli_scopes_metadata_bytes(&runtime->scopes) + ftli_labels_metadata_bytes(&runtime->labels) +
+           ftli_port_metadata_bytes(runtime->number) + runtime->tracking.events_bytes;
+}
+
+static uint32_t pressure_level(const struct ftl_runtime *runtime)
+{
+    double pressure = ftli_allocation_pressure(runtime->device);
+    uint32_t level = 0;
+    while (level < FTLI_PRESSURE_LEVELS && pressure >= runtime->topology->pressure_levels[level])
+        level++;
+    return level;
+}
+
+/* The greatest sum of live bytes that was ever looked at, and what was committed then. Looked at here, by the tick and by
+ * slow news: what ports hold between looks may be missed (CORE.md section 5). */
+static void note_peak(struct ftl_runtime *runtime, uint64_t live_bytes, uint64_t committed)
+{
+    uint64_t peak = ftli_u64_load_relaxed(&runtime->peak_live_bytes);
+    while (live_bytes > peak) {
+        if (ftli_u64_cas_acq_rel(&runtime->peak_live_bytes, &peak, live_bytes)) {
+            ftli_u64_store_relaxed(&runtime->committed_at_peak, committed);
+            return;
+        }
+    }
+}
+
+void ftli_runtime_look_at_peak(struct ftl_runtime *runtime)
+{
+    struct ftli_totals t;
+    ftli_runtime_totals(runtime, &t);
+    note_peak(runtime, t.created_bytes - t.immediate_bytes - t.deferred_bytes,
+              ftli_allocation_committed(runtime->device));
+}
+
+static void read_tensors(struct ftl_runtime *runtime, const struct ftli_totals *t, ftl_stats *out)
+{
+    uint64_t deferred = t->deferred[0] + t->deferred[1], completed = t->completed[0] + t->completed[1];
+    out->created = t->created;
+    out->live = t->created - t->immediate - deferred;
+    out->quarantined = t->quarantined_by_parity[0] + t->quarantined_by_parity[1];
+    out->pending = deferred - completed - out->quarantined;
+    out->reclaimed = t->immediate + completed;
+    out->immediate = t->immediate;
+    out->deferred = deferred;
+    out->stale_handles = t->stale_handles;
+    out->unpins_without_pin = t->unpins_without_pin;
+    out->restarts = ftli_kernel_restarts(runtime->kernel);
+    out->degraded = ftli_kernel_degraded(runtime->kernel);
+    out->audits_failed = ftli_u64_load_relaxed(&runtime->audits_failed);
+    out->leak_suspects = ftli_leak_detection_suspects(&runtime->leak_detection);
+}
+
+/* Each term is measured on its own: live, pending, quarantined and slack by the counters, free memory by the heaps, what is
+ * cached by the racks and the depot. While threads run they are read one after the other, so cached is what is left of
+ * the sum; at rest the audit compares it with what the racks, the depot and the heaps hold. */
+static void read_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t, ftl_stats *out)
+{
+    struct ftli_device_figures device;
+    ftli_allocation_figures(runtime->device, &device);
+    uint64_t blocks = t->created_block_bytes - t->immediate_block_bytes - t->completed_block_bytes;
+    out->live_bytes = t->created_bytes - t->immediate_bytes - t->deferred_bytes;
+    out->quarantined_bytes = t->quarantined_bytes;
+    out->pending_bytes = t->deferred_bytes - t->completed_bytes - t->quarantined_bytes;
+    out->slack_bytes = blocks - out->live_bytes - out->pending_bytes - out->quarantined_bytes;
+    out->metadata_bytes = metadata_bytes(runtime, &device);
+    uint64_t memory = device.committed > blocks ? device.committed : blocks;
+    out->committed_bytes = memory + out->metadata_bytes;
+    out->cached_bytes = memory - blocks;
+    out->held_bytes = held_bytes(runtime);
+    out->immovable_bytes = out->live_bytes;
+    out->limit_bytes = device.limit;
+    out->fragmentation = ftli_fragmentation_of(&device);
+    note_peak(runtime, out->live_bytes, device.committed);
+    out->peak_live_bytes = ftli_u64_load_relaxed(&runtime->peak_live_bytes);
+    uint64_t at_peak = ftli_u64_load_relaxed(&runtime->committed_at_peak);
+    out->efficiency = at_peak == 0 ? 0 : (double)out->peak_live_bytes / (double)at_peak;
+}
+
+static void read_latencies(struct ftl_runtime *runtime, ftl_stats *out)
+{
+    ftli_histogram_snapshot all;
+    memset(&all, 0, sizeof all);
+    for (unsigned lane = 0; lane < FTLI_LANES; lane++)
+        ftli_allocation_collect_latencies(runtime->device, lane, &all);
+    out->reclaim_p50_ns = ftli_histogram_quantile(&all, 0.50);
+    out->reclaim_p99_ns = ftli_histogram_quantile(&all, 0.99);
+    out->reclaim_max_ns = all.most_ns;
+    ftli_actor_figures figures;
+    ftli_actor_read(runtime->cleanup.actor, &figures);
+    uint64_t now_ns = ftli_kernel_coarse_ns(runtime->kernel);
+    out->oldest_pending_ns = figures.oldest_ns != 0 && figures.oldest_ns < now_ns ? now_ns - figures.oldest_ns : 0;
+}
+
+void ftli_runtime_read_stats(struct ftl_runtime *runtime, ftl_stats *out)
+{
+    struct ftli_totals totals;
+    struct ftli_tracking_figures tracking;
+    memset(out, 0, sizeof *out);
+    ftli_runtime_totals(runtime, &totals);
+    read_tensors(runtime, &totals, out);
+    read_bytes(runtime, &totals, out);
+    read_latencies(runtime, out);
+    ftli_tracking_read(&runtime->tracking, &tracking);
+    out->tracking_time_overhead = tracking.time_overhead;
+    out->tracking_memory_overhead = tracking.memory_overhead;
+    out->events_lost = tracking.lost;
+    out->pressure = pressure_level(runtime);
+}
+
+int ftl_runtime_stats(ftl_runtime *runtime, ftl_stats *out)
+{
+    if (runtime == NULL || out == NULL)
+        return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
+    if (!ftli_runtime_enter(runtime))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
+    int status = FTL_OK;
+    if (ftli_port_is_inherited(runtime))
+        status = ftli_fail(FTL_ENOTSUP, "not in a forked child");
+    else
+        ftli_runtime_read_stats(runtime, out);
+    ftli_runtime_leave(runtime);
+    return status;
+}
+
+/* ---- the audit ----------------------------------------------------------------------------------------------------------- */
+
+static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t, char *why, size_t why_bytes)
+{
+    struct ftli_device_figures device;
+    ftli_allocation_figures(runtime->device, &device);
+    uint64_t blocks = t->created_block_bytes - t->immediate_block_bytes - t->completed_block_bytes;
+    uint64_t held = held_bytes(runtime);
+    /* used pages are slots and spans; what of the slots is free the heaps know */
+    uint64_t out = device.used - device.slab_free;
+    if (out != blocks + held + device.depot) {
+        (void)snprintf(why, why_bytes,
+                       "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu = %llu",
+                       (unsigned long long)out, (unsigned long long)blocks, (unsigned long long)held,
+                       (unsigned long long)device.depot, (unsigned long long)(blocks + held + device.depot));
+        return FTL_EINTERNAL;
+    }
+    if (device.committed != device.used + device.free_committed) {
+        (void)snprintf(why, why_bytes, "committed %llu bytes; used %llu + free %llu",
+                       (unsigned long long)device.committed, (unsigned long long)device.used,
+                       (unsigned long long)device.free_committed);
+        return FTL_EINTERNAL;
+    }
+    return FTL_OK;
+}
+
+int ftli_runtime_audit(struct ftl_runtime *runtime, char *why, size_t why_bytes)
+{
+    struct ftli_audit audit;
+    struct ftli_totals totals;
+    (void)ftli_allocation_collect(runtime->device);
+    ftli_runtime_totals(runtime, &totals);
+    ftli_audit_walk(&runtime->leak_detection, &audit);
+    int status = ftli_audit_compare(&audit, &totals, why, why_bytes);
+    if (status == FTL_OK)
+        status = audit_bytes(runtime, &totals, why, why_bytes);
+    if (status == FTL_OK && !ftli_allocation_check(runtime->device, why, why_bytes))
+        status = FTL_EINTERNAL;
+    if (status != FTL_OK)
+        (void)ftli_u64_fetch_add_relaxed(&runtime->audits_failed, 1);
+    return status;
+}
