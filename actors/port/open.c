@@ -118,22 +118,36 @@ static void read_stats(void *user, ftl_stats *out)
 
 /* ---- building ------------------------------------------------------------------------------------------------------------ */
 
-static void fill_groups(const struct ftli_topology *topology, ftli_group_options *groups)
+struct groups {
+    ftli_group_options options[FTLI_GROUPS_MOST];
+    unsigned cpus[FTLI_GROUPS_MOST][FTLI_CPUS_MOST];
+};
+
+static unsigned list_cpus(const struct ftli_cpus *cpus, unsigned *out)
 {
-    memset(groups, 0, FTLI_GROUPS_MOST * sizeof *groups);
+    unsigned n = 0;
+    for (unsigned cpu = 0; cpu < FTLI_CPUS_MOST && !cpus->any; cpu++)
+        if ((cpus->mask[cpu / 64] >> cpu % 64 & 1) != 0)
+            out[n++] = cpu;
+    return n;
+}
+
+static void fill_groups(const struct ftli_topology *topology, struct groups *groups)
+{
+    memset(groups, 0, sizeof *groups);
     for (uint32_t i = 0; i < topology->group_count; i++) {
-        groups[i].name = topology->groups[i].name;
-        groups[i].count = topology->groups[i].count;
-        groups[i].nice = topology->groups[i].nice;
-        groups[i].cpus = topology->groups[i].cpus.list;
-        groups[i].cpu_count = topology->groups[i].cpus.count;
+        const struct ftli_topology_group *group = &topology->groups[i];
+        groups->options[i] = (ftli_group_options){.name = group->name,
+                                                  .count = group->count,
+                                                  .nice = group->nice,
+                                                  .cpus = groups->cpus[i],
+                                                  .cpu_count = list_cpus(&group->cpus, groups->cpus[i])};
     }
 }
 
 static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
 {
     const struct ftli_topology *topology = runtime->topology;
-    ftli_group_options groups[FTLI_GROUPS_MOST];
     ftli_policy policy = ftli_policy_default();
     policy.restarts = topology->supervision.restarts;
     policy.within_ns = (uint64_t)topology->supervision.within_ns;
@@ -143,17 +157,22 @@ static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t see
     int status = ftli_supervisor_create(&policy, &runtime->supervisor);
     if (status != FTL_OK)
         return status;
+    struct groups *groups = malloc(sizeof *groups);
+    if (groups == NULL)
+        return FTL_ENOMEM;
     fill_groups(topology, groups);
     ftli_kernel_options options = {
         .name = topology->name,
-        .groups = groups,
+        .groups = groups->options,
         .group_count = topology->group_count,
         .lane_shares = topology->lane_shares,
         .supervision = ftli_supervisor_interface(runtime->supervisor),
         .seed = seed,
         .simulated = simulated,
     };
-    return ftli_kernel_create(&options, &runtime->kernel);
+    status = ftli_kernel_create(&options, &runtime->kernel);
+    free(groups);
+    return status;
 }
 
 static int add(struct ftl_runtime *runtime, const char *type, const ftli_actor_operations *operations, void *state,

@@ -1,0 +1,166 @@
+/* The language of ftl_runtime_control: one line in, text out. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "actors/port/agent.h"
+#include "actors/port/life.h"
+
+struct answer {
+    ftl_write_fn write;
+    void *user;
+    int stopped;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct answer *answer, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    if (answer->stopped != 0)
+        return;
+    va_start(arguments, format);
+    int n = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (n > 0)
+        answer->stopped = answer->write(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1, answer->user);
+}
+
+#define SAY_COUNT(answer, stats, field) say(answer, "%-26s %llu\n", #field, (unsigned long long)(stats)->field)
+#define SAY_SHARE(answer, stats, field) say(answer, "%-26s %.6f\n", #field, (stats)->field)
+
+static int answer_stats(struct ftl_runtime *runtime, struct answer *answer)
+{
+    ftl_stats stats, *s = &stats;
+    ftli_runtime_read_stats(runtime, s);
+    SAY_COUNT(answer, s, created);
+    SAY_COUNT(answer, s, live);
+    SAY_COUNT(answer, s, pending);
+    SAY_COUNT(answer, s, reclaimed);
+    SAY_COUNT(answer, s, quarantined);
+    SAY_COUNT(answer, s, immediate);
+    SAY_COUNT(answer, s, deferred);
+    SAY_COUNT(answer, s, stale_handles);
+    SAY_COUNT(answer, s, live_bytes);
+    SAY_COUNT(answer, s, pending_bytes);
+    SAY_COUNT(answer, s, quarantined_bytes);
+    SAY_COUNT(answer, s, cached_bytes);
+    SAY_COUNT(answer, s, held_bytes);
+    SAY_COUNT(answer, s, slack_bytes);
+    SAY_COUNT(answer, s, metadata_bytes);
+    SAY_COUNT(answer, s, committed_bytes);
+    SAY_COUNT(answer, s, peak_live_bytes);
+    SAY_COUNT(answer, s, limit_bytes);
+    SAY_SHARE(answer, s, fragmentation);
+    SAY_SHARE(answer, s, efficiency);
+    SAY_SHARE(answer, s, tracking_time_overhead);
+    SAY_SHARE(answer, s, tracking_memory_overhead);
+    SAY_COUNT(answer, s, oldest_pending_ns);
+    SAY_COUNT(answer, s, reclaim_p50_ns);
+    SAY_COUNT(answer, s, reclaim_p99_ns);
+    SAY_COUNT(answer, s, reclaim_max_ns);
+    SAY_COUNT(answer, s, restarts);
+    SAY_COUNT(answer, s, events_lost);
+    SAY_COUNT(answer, s, leak_suspects);
+    SAY_COUNT(answer, s, audits_failed);
+    SAY_COUNT(answer, s, unpins_without_pin);
+    SAY_COUNT(answer, s, pressure);
+    SAY_COUNT(answer, s, degraded);
+    return FTL_OK;
+}
+
+/* At rest a difference is a fault; while threads run the walk and the counters are of different moments, so it is said only when
+ * three looks in a row agree that it is there. */
+static int answer_check(struct ftl_runtime *runtime, struct answer *answer)
+{
+    char why[300];
+    int status = FTL_OK;
+    for (unsigned looks = 0; looks < 3; looks++) {
+        ftl_stats before, after;
+        ftli_runtime_read_stats(runtime, &before);
+        status = ftli_runtime_audit(runtime, why, sizeof why);
+        ftli_runtime_read_stats(runtime, &after);
+        if (status == FTL_OK || (before.created == after.created && before.reclaimed == after.reclaimed))
+            break;
+    }
+    if (status == FTL_OK)
+        status = ftli_kernel_check(runtime->kernel, why, sizeof why);
+    say(answer, status == FTL_OK ? "good\n" : "broken: %s\n", why);
+    return status == FTL_OK ? FTL_OK : ftli_fail(FTL_EINTERNAL, "%s", why);
+}
+
+static const char *cause_of(uint32_t cause)
+{
+    switch (cause) {
+    case FTL_LEAK_OUTLIVED_SCOPE:
+        return "outlived its scope";
+    case FTL_LEAK_OUTLIVED_THREAD:
+        return "outlived its thread";
+    case FTL_LEAK_PINNED:
+        return "dropped, but pinned for more than 10 s";
+    default:
+        return "alive";
+    }
+}
+
+static int answer_leaks(struct ftl_runtime *runtime, struct answer *answer)
+{
+    ftl_leak_report *report;
+    int status = ftli_leak_scan(&runtime->leak_detection, NULL, &report);
+    if (status != FTL_OK)
+        return ftli_fail(status, "the leak scan: %s", ftl_strerror(status));
+    say(answer, "%llu findings over %llu tensors\n", (unsigned long long)report->count,
+        (unsigned long long)report->scanned);
+    for (size_t i = 0; i < report->count; i++) {
+        const ftl_leak *leak = &report->leaks[i];
+        say(answer, "%3u %%  %8llu tensors  %12llu bytes  %10.3f s  %s  label \"%s\"  scope \"%s\"  %s\n", leak->certainty,
+            (unsigned long long)leak->count, (unsigned long long)leak->bytes, (double)leak->age_ns / 1e9,
+            cause_of(leak->cause), leak->label, leak->scope, leak->site);
+    }
+    ftli_leak_report_destroy(report);
+    return FTL_OK;
+}
+
+static int answer_topology(struct ftl_runtime *runtime, struct answer *answer)
+{
+    const struct ftli_topology *topology = runtime->topology;
+    say(answer, "%s  %s\n", topology->name, topology->source);
+    for (uint32_t i = 0; i < topology->group_count; i++)
+        say(answer, "threads %-16s count %u nice %d\n", topology->groups[i].name, topology->groups[i].count,
+            topology->groups[i].nice);
+    for (unsigned i = 0; i < ftli_kernel_actor_count(runtime->kernel); i++) {
+        static const char *const phases[] = {"idle", "queued", "running", "restarting", "down", "stopped"};
+        ftli_actor *actor = ftli_kernel_actor(runtime->kernel, i);
+        ftli_actor_figures figures;
+        ftli_actor_read(actor, &figures);
+        say(answer, "actor   %-16s %-10s messages %llu restarts %llu busy %.3f ms\n", ftli_actor_name(actor),
+            figures.phase < 6 ? phases[figures.phase] : "?", (unsigned long long)figures.messages,
+            (unsigned long long)figures.restarts, (double)figures.busy_ns / 1e6);
+    }
+    for (uint32_t i = 0; i < topology->difference_count; i++)
+        say(answer, "differs %s: %s (standard %s)\n", topology->differences[i].key, topology->differences[i].value,
+            topology->differences[i].standard);
+    return FTL_OK;
+}
+
+int ftl_runtime_control(ftl_runtime *runtime, const char *request, ftl_write_fn write, void *user)
+{
+    static const struct {
+        const char *word;
+        int (*answer)(struct ftl_runtime *, struct answer *);
+    } words[] = {
+        {"stats", answer_stats}, {"check", answer_check}, {"leaks", answer_leaks}, {"topology", answer_topology}};
+    if (runtime == NULL || request == NULL || write == NULL)
+        return ftli_fail(FTL_EINVAL, "%s: is NULL", runtime == NULL ? "runtime" : request == NULL ? "request" : "write");
+    if (!ftli_runtime_enter(runtime))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
+    int status = ftli_port_is_inherited(runtime)
+                     ? ftli_fail(FTL_ENOTSUP, "not in a forked child")
+                     : ftli_fail(FTL_ENOTSUP, "request: \"%.40s\" is not known; there are stats, check, leaks, topology",
+                                 request);
+    struct answer answer = {write, user, 0};
+    for (unsigned i = 0; i < sizeof words / sizeof words[0] && !ftli_port_is_inherited(runtime); i++)
+        if (strcmp(request, words[i].word) == 0)
+            status = words[i].answer(runtime, &answer);
+    ftli_runtime_leave(runtime);
+    return status;
+}
