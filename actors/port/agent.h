@@ -35,7 +35,8 @@ void ftli_deliver(struct ftl_runtime *, struct ftli_header *);
 int ftli_stale(uint64_t id);
 
 /* Sampling: the port's countdown of the tier came to its end. */
-void ftli_sample_new(struct ftli_port *, struct ftli_header *, unsigned size_class, uint64_t bytes, uint32_t stamp_ms);
+uint64_t ftli_sample_tier(struct ftli_port *, struct ftli_header *, uint32_t tier, uint64_t bytes); /* SLOW, or 0 */
+void ftli_sample_new(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
 void ftli_sample_drop(const struct ftli_agent *, const struct ftli_header *);
 
 /* Coarse milliseconds since the runtime opened, refreshed. */

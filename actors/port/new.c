@@ -6,6 +6,7 @@
 #include "tensor/shape.h"
 
 #define PENDING_WAITS 8
+#define LOOKS_EVERY   15 /* a mask: one slow new in sixteen looks at the backlog */
 
 /* What options ask for, checked and looked up before anything is taken. */
 struct birth {
@@ -170,16 +171,16 @@ static void note_sample(struct ftli_agent *agent, struct ftli_header *header, un
     const struct ftli_sampling *sampling = &agent->runtime->sampling;
     if (port == NULL)
         return;
-    if (bytes < sampling->every_one_from_bytes) {
-        uint32_t tier = 0;
-        while (tier + 1 < sampling->tiers && bytes > sampling->up_to_bytes[tier])
-            tier++;
-        if (--port->countdown[tier] != 0)
-            return;
-        if (sampling->period[tier] == 0)
-            return; /* not sampled: the countdown has come round */
+    (void)c;
+    if (bytes >= sampling->every_one_from_bytes) {
+        ftli_sample_new(port, header, bytes, stamp_ms);
+        return;
     }
-    ftli_sample_new(port, header, c, bytes, stamp_ms);
+    uint32_t tier = 0;
+    while (tier + 1 < sampling->tiers && bytes > sampling->up_to_bytes[tier])
+        tier++;
+    if (--port->countdown[tier] == 0)
+        (void)ftli_sample_tier(port, header, tier, bytes);
 }
 
 /* Makes the tensor LIVE and counts it. Its handle. */
@@ -260,6 +261,8 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
 /* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. */
 static void press_back(struct ftl_runtime *runtime)
 {
+    if ((ftli_thread.slow_news++ & LOOKS_EVERY) != 0)
+        return;
     const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
     uint64_t backlog = ftli_cleanup_backlog(&runtime->cleanup);
     if (FTLI_LIKELY(backlog <= marks->pending))
@@ -368,14 +371,11 @@ int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const i
         return new_general(runtime, dtype, ndim, shape, options, out);
     unsigned c = ftli_size_class(bytes);
     unsigned tier = runtime->tier_of_class[c];
-    struct ftli_header *header = NULL;
-    if (FTLI_LIKELY(port->countdown[tier] != 1))
-        header = ftli_rack_take(&port->rack, c);
+    struct ftli_header *header = ftli_rack_take(&port->rack, c);
     if (FTLI_UNLIKELY(header == NULL)) {
         ftli_port_leave(port);
         return new_general(runtime, dtype, ndim, shape, options, out);
     }
-    port->countdown[tier]--; /* 0 for a tier that is not sampled: it comes round in 2^32 */
     if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&header->cold) != 0))
         clear_cold(runtime, header);
     fill(header, bytes, dtype, 1, shape, ftli_u32_load_relaxed(&runtime->stamp_ms), port->born_scope);
@@ -383,9 +383,12 @@ int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const i
         uint64_t record = ftli_u64_load_relaxed(&header->record);
         ftli_u64_store_release(&header->record, record | port->born_flags);
     }
+    uint64_t born_word = port->born_word;
+    if (FTLI_UNLIKELY(--port->countdown[tier] == 0)) /* 0 for a tier that is not sampled: it comes round in 2^32 */
+        born_word |= ftli_sample_tier(port, header, tier, bytes);
     ftli_u64_add_owner(&port->counters.created_bytes, bytes);
     ftli_u64_add_owner(&port->counters.created[c], 1);
-    uint32_t generation = ftli_word_new(&header->word, port->born_word);
+    uint32_t generation = ftli_word_new(&header->word, born_word);
     out->id = ftli_handle_make(runtime->number, (uint32_t)(header - runtime->table.headers), generation);
     ftli_port_leave(port);
     return FTL_OK;

@@ -66,6 +66,7 @@ struct ftli_thread {
     uint32_t others;
     struct ftli_port *ports[4];
     uint64_t scope;
+    uint32_t slow_news; /* counted, so that back-pressure is looked at now and then */
 };
 
 extern _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));

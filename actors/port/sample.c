@@ -24,17 +24,20 @@ static uint32_t next_countdown(struct ftli_port *port, uint32_t period)
     return period <= 1 ? 1 : 1 + (uint32_t)(next_random(&port->random) % (2 * (uint64_t)period - 1));
 }
 
-void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, unsigned size_class, uint64_t bytes,
-                     uint32_t stamp_ms)
+FTLI_NOINLINE uint64_t ftli_sample_tier(struct ftli_port *port, struct ftli_header *header, uint32_t tier,
+                                        uint64_t bytes)
 {
-    const struct ftli_sampling *sampling = &port->owner->sampling;
+    uint32_t period = port->owner->sampling.period[tier];
+    if (period == 0)
+        return 0; /* not sampled: the countdown has come round */
+    port->countdown[tier] = next_countdown(port, period);
+    ftli_sample_new(port, header, bytes, ftli_u32_load_relaxed(&header->stamp));
+    return FTLI_WORD_SLOW;
+}
+
+void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
+{
     uint64_t began = ftli_clock_cycles();
-    if (bytes < sampling->every_one_from_bytes) {
-        uint32_t tier = 0;
-        while (tier + 1 < sampling->tiers && bytes > sampling->up_to_bytes[tier])
-            tier++;
-        port->countdown[tier] = next_countdown(port, sampling->period[tier]);
-    }
     uint64_t record = ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED;
     ftli_u64_store_release(&header->record, record);
     struct ftli_event_record event = {.record = record,
@@ -42,7 +45,6 @@ void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, unsigne
                                       .stamp_ms = stamp_ms,
                                       .kind = FTLI_EVENT_CREATED,
                                       .thread = port->index};
-    (void)size_class;
     ftli_event_ring_put(&port->ring, &event);
     ftli_u64_add_owner(&port->counters.sampled, 1);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);

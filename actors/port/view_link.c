@@ -92,7 +92,7 @@ int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const i
     ftl_tensor_description d;
     struct view view = {.ndim = ndim, .shape = shape, .strides = strides};
     const char *why;
-    struct ftli_header *root;
+    struct ftli_header *root = NULL;
     if (out == NULL)
         return ftli_fail(FTL_EINVAL, "out: is NULL");
     int status = ftl_tensor_describe(base, &d);
