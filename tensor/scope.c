@@ -232,10 +232,11 @@ int ftli_scope_claim_member(struct ftli_scopes *scopes, uint64_t id, struct ftli
     struct ftli_scope *scope = ftli_scope_find(scopes, id);
     if (scope == NULL || ftli_scope_generation_of(ftli_u64_load_acquire(&scope->word)) != ftli_handle_generation(id))
         return FTL_ESTALE;
-    uint32_t slot = slot_of(scopes, scope), expected = slot;
+    uint32_t slot = slot_of(scopes, scope), seen = ftli_u32_load_acquire(&header->scope);
     bool is_view = (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & FTLI_HEADER_VIEW) != 0;
     uint64_t bytes = is_view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size));
-    if (!ftli_u32_cas_acq_rel(&header->scope, &expected, 0))
+    if ((seen & (FTLI_HEADER_SCOPE_SLOT | FTLI_SCOPE_ENDED)) != slot ||
+        !ftli_u32_cas_acq_rel(&header->scope, &seen, seen & ~FTLI_HEADER_SCOPE_SLOT))
         return FTL_ESTALE;
     ftli_scope_leave(scopes, slot, bytes);
     return FTL_OK;

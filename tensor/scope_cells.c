@@ -12,7 +12,7 @@ static bool is_void(const struct ftli_table *table, uint32_t slot, uint64_t entr
         return true;
     const struct ftli_header *header = ftli_table_header(table, ftli_handle_slot(entry));
     return !ftli_word_is_live(ftli_u64_load_acquire(&header->word), ftli_handle_generation(entry)) ||
-           (ftli_u32_load_acquire(&header->scope) & ~FTLI_SCOPE_ENDED) != slot;
+           ftli_header_scope(header) != slot;
 }
 
 /* pairs: scope-cells, with the exchanges that take the list */
@@ -82,8 +82,12 @@ static bool claim(const struct ftli_table *table, uint32_t slot, uint64_t tensor
     struct ftli_header *header = ftli_table_header(table, ftli_handle_slot(tensor));
     if (!ftli_word_is_live(ftli_u64_load_acquire(&header->word), ftli_handle_generation(tensor)))
         return false;
-    uint32_t seen = slot;
-    return ftli_u32_cas_acq_rel(&header->scope, &seen, slot | FTLI_SCOPE_ENDED) || seen == (slot | FTLI_SCOPE_ENDED);
+    uint32_t seen = ftli_u32_load_acquire(&header->scope);
+    while ((seen & FTLI_HEADER_SCOPE_SLOT) == slot) {
+        if ((seen & FTLI_SCOPE_ENDED) != 0 || ftli_u32_cas_acq_rel(&header->scope, &seen, seen | FTLI_SCOPE_ENDED))
+            return true;
+    }
+    return false; /* kept */
 }
 
 /* Takes all of a cell's entries, in order; the last one says whose the cell is. */

@@ -248,7 +248,7 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
         ftli_scope_leave(&runtime->scopes, ftli_handle_slot(birth->scope), birth->bytes);
         return status;
     }
-    struct ftli_scope_cursor *cursor = ftli_thread_cursor();
+    struct ftli_scope_cursor *cursor = ftli_thread_cursor(runtime);
     status = ftli_scope_publish(&runtime->scopes, cursor, birth->scope, *id);
     if (status == FTL_OK)
         return FTL_OK;

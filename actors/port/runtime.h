@@ -86,7 +86,7 @@ void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
 int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
 
 /* Where this thread puts the members of scopes. */
-struct ftli_scope_cursor *ftli_thread_cursor(void);
+struct ftli_scope_cursor *ftli_thread_cursor(const struct ftl_runtime *);
 
 /* The thread's last error: a sentence; returns status. */
 int ftli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3), cold));

@@ -7,8 +7,18 @@
 
 static _Thread_local struct ftli_scope_cursor cursor;
 
-struct ftli_scope_cursor *ftli_thread_cursor(void)
+/* A cell that was begun in another runtime is left there; if that runtime is closed, it is gone with it. */
+struct ftli_scope_cursor *ftli_thread_cursor(const struct ftl_runtime *runtime)
 {
+    uint32_t number = ftli_handle_runtime(cursor.scope);
+    if (cursor.cell != 0 && number != runtime->number) {
+        struct ftl_runtime *other = ftli_runtime_of(number);
+        if (other != NULL && ftli_runtime_enter(other)) {
+            ftli_scope_cursor_leave(&other->scopes, &cursor);
+            ftli_runtime_leave(other);
+        }
+        memset(&cursor, 0, sizeof cursor);
+    }
     return &cursor;
 }
 
