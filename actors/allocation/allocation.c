@@ -3,6 +3,8 @@
 
 #include <fettle/fettle.h>
 
+#include "runtime/base/os.h"
+
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
     (void)state;
@@ -36,9 +38,12 @@ static int on_tick(void *state, ftli_context *context)
     uint32_t left = ftli_allocation_collect(device);
     if (busy == 0 && left == 0 && is_quiet(device)) {
         ftli_u32_store_seq_cst(&device->ticking, 0);
+        (void)ftli_os_membarrier(); /* a magazine that was taken before a look at the word is seen here */
         if (allocation->claim_idle(allocation->user, now_ns) == 0 && is_quiet(device))
             return FTL_OK;
-        ftli_u32_store_seq_cst(&device->ticking, 1);
+        uint32_t cleared = 0;
+        if (!ftli_u32_cas_seq_cst(&device->ticking, &cleared, 1))
+            return FTL_OK; /* somebody needs a tick, and has armed it */
     }
     ftli_actor_run_within(ftli_self(context), left != 0 ? FTLI_TICK_NS / 25 : FTLI_TICK_NS);
     return FTL_OK;

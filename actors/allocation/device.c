@@ -79,6 +79,7 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->kernel = kernel;
     device->settings = *settings;
     device->index = index;
+    device->strict = !ftli_os_membarrier_supported();
     device->shard_count = shards;
     device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
@@ -250,6 +251,8 @@ void ftli_allocation_post(struct ftli_device *device, struct ftli_header *header
  * cleared: both sides are sequentially consistent. */
 void ftli_allocation_need_tick(struct ftli_device *device)
 {
+    if (FTLI_UNLIKELY(device->strict)) /* the tick has no membarrier to stand for this one */
+        (void)ftli_u32_fetch_add_seq_cst(&device->ticking_order, 1);
     if (FTLI_LIKELY(ftli_u32_load_seq_cst(&device->ticking) != 0))
         return;
     uint32_t expected = 0;

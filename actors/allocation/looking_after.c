@@ -12,7 +12,7 @@ uint32_t ftli_allocation_collect(struct ftli_device *device)
     uint32_t left = 0;
     for (uint32_t i = 0; i < device->shard_count; i++) {
         struct ftli_shard *shard = &device->shards[i];
-        if (ftli_stack_is_empty(&shard->mailbox) && shard->in_hand == NULL)
+        if (ftli_shard_is_empty(shard))
             continue;
         if (!ftli_token_try_take(&shard->token)) {
             left++;

@@ -70,28 +70,27 @@ static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64
 
 bool ftli_shard_is_empty(const struct ftli_shard *shard)
 {
-    return shard->in_hand == NULL && ftli_stack_is_empty(&shard->mailbox);
+    return ftli_pointer_load_relaxed(&shard->in_hand) == NULL && ftli_stack_is_empty(&shard->mailbox);
 }
 
 unsigned ftli_shard_collect(struct ftli_shard *shard, unsigned most)
 {
     unsigned n = 0;
     uint64_t now_ns = 0;
+    ftli_link *link = ftli_pointer_load_relaxed(&shard->in_hand);
     while (n < most) {
-        if (shard->in_hand == NULL) {
-            if (ftli_stack_is_empty(&shard->mailbox))
-                break;
-            shard->in_hand = ftli_stack_take_all(&shard->mailbox);
-            if (shard->in_hand == NULL)
-                break;
-        }
+        if (link == NULL && !ftli_stack_is_empty(&shard->mailbox))
+            link = ftli_stack_take_all(&shard->mailbox);
+        if (link == NULL)
+            break;
         if (now_ns == 0)
             now_ns = ftli_kernel_now_ns(shard->device->kernel);
-        ftli_link *link = shard->in_hand;
-        shard->in_hand = ftli_stack_next(link);
+        ftli_link *next = ftli_stack_next(link);
         take_in(shard, ftli_header_of_link(link), now_ns);
+        link = next;
         n++;
     }
+    ftli_pointer_store_relaxed(&shard->in_hand, link);
     if (n > 0)
         ftli_event_signal_all(&shard->device->completed);
     return n;

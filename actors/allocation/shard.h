@@ -23,7 +23,7 @@ struct ftli_shard {
     FTLI_ALIGNED(64) ftli_stack mailbox;
     FTLI_ALIGNED(64) ftli_token token;
     uint32_t index;
-    ftli_link *in_hand; /* taken from the mailbox, not looked at yet */
+    ftli_atomic_pointer in_hand; /* taken from the mailbox, not looked at yet; others only ask whether it is NULL */
     ftli_link *bare;
     uint64_t bare_count;
     struct ftli_device *device;
@@ -43,8 +43,10 @@ struct ftli_device {
     struct ftli_space space;
     struct ftli_depot depot;
     uint8_t capacity[FTLI_CLASSES]; /* of a magazine */
+    bool strict; /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
+    ftli_atomic_u32 ticking_order;
     ftli_event completed;
     struct ftli_shard shards[];
 };
