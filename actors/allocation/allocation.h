@@ -49,6 +49,8 @@ int ftli_allocation_take_small(struct ftli_device *, unsigned size_class, struct
 /* A FREE header with whole pages. *zeroed: they are known to be zero. */
 int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t bytes, size_t alignment,
                                struct ftli_header **out, bool *zeroed);
+/* True when whole pages in tensors are more than ever, by 1 %: a moment to look at the peak. */
+bool ftli_allocation_probe_peak(struct ftli_device *);
 /* A FREE header without memory, for a view. */
 int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
 /* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */

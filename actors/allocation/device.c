@@ -219,8 +219,17 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
         status = FTL_ELIMIT;
     ftli_token_release(&shard->token);
     if (status == FTL_OK)
+        (void)ftli_u64_fetch_add_relaxed(&device->pages_out, bytes);
+    if (status == FTL_OK)
         ftli_allocation_need_tick(device);
     return status;
+}
+
+bool ftli_allocation_probe_peak(struct ftli_device *device)
+{
+    uint64_t out = ftli_u64_load_relaxed(&device->pages_out);
+    uint64_t most = ftli_u64_load_relaxed(&device->pages_most);
+    return out > most + most / 128 && ftli_u64_cas_acq_rel(&device->pages_most, &most, out);
 }
 
 int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)

@@ -232,6 +232,8 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     uint64_t block_bytes = c != 0 ? 0 : ftli_allocation_block_bytes(runtime->device, header);
     *made = header;
     *id = bear(agent, header, birth, c, flags, block_bytes);
+    if (c == 0 && ftli_allocation_probe_peak(runtime->device))
+        ftli_runtime_look_at_peak(runtime);
     return FTL_OK;
 }
 

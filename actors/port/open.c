@@ -111,6 +111,18 @@ static enum ftli_thread_fate thread_ended(void *user, uint32_t record_id, uint64
     return FTLI_THREAD_ENDED;
 }
 
+/* The tick's view of the ports; what else is looked at while a program works hangs on it. */
+static uint64_t claim_idle(void *user, uint64_t now_ns)
+{
+    struct ftl_runtime *runtime = user;
+    uint64_t working = ftli_port_claim_idle(runtime, now_ns);
+    ftli_runtime_look_at_peak(runtime);
+    ftli_defragmentation_note(&runtime->defragmentation);
+    if (runtime->sampling.tiers != 0)
+        ftli_tracking_note(&runtime->tracking);
+    return working;
+}
+
 static void read_stats(void *user, ftl_stats *out)
 {
     ftli_runtime_read_stats(user, out);
@@ -233,7 +245,7 @@ static int init_memory(struct ftl_runtime *runtime)
 static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
 {
     runtime->allocation = (struct ftli_allocation){
-        .device = runtime->device, .claim_idle = ftli_port_claim_idle, .user = runtime};
+        .device = runtime->device, .claim_idle = claim_idle, .user = runtime};
     ftli_cleanup_init(&runtime->cleanup, settings_of(runtime, "cleanup"));
     runtime->cleanup.table = &runtime->table;
     runtime->cleanup.device = runtime->device;
