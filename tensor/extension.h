@@ -21,7 +21,7 @@ struct ftli_extension {
     ftli_atomic_u32 strides;  /* cell of 8 strides; 0: compact */
     ftli_atomic_u32 links;    /* first cell of children; the high bit is the spin bit */
     ftli_atomic_u32 attempts; /* finalizer calls that failed */
-    ftli_atomic_u32 due_ms;   /* next attempt, milliseconds since open. While LIVE: number of the thread that made it, or 0 */
+    ftli_atomic_u32 due_ms;   /* next attempt, milliseconds since open */
 };
 
 static_assert(sizeof(struct ftli_extension) == FTLI_CELL_BYTES, "an extension is one cell");

@@ -36,6 +36,7 @@ static int on_tick(void *state, ftli_context *context)
     uint64_t busy = allocation->claim_idle(allocation->user, now_ns);
     ftli_allocation_trim(device, 0);
     uint32_t left = ftli_allocation_collect(device);
+    ftli_allocation_gather(device);
     if (busy == 0 && left == 0 && is_quiet(device)) {
         ftli_u32_store_seq_cst(&device->ticking, 0);
         (void)ftli_os_membarrier(); /* a magazine that was taken before a look at the word is seen here */

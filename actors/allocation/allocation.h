@@ -71,6 +71,8 @@ void ftli_allocation_abandon(struct ftli_device *, struct ftli_header *);
 uint32_t ftli_allocation_collect(struct ftli_device *);
 /* What the depot has had too much of since the last trim goes back to its slabs. 1: halves all; 2: everything. */
 void ftli_allocation_trim(struct ftli_device *, unsigned force);
+/* What child shards have wholly free, but for a granule each, goes to the device's own heap. */
+void ftli_allocation_gather(struct ftli_device *);
 /* Free pages beyond keep_bytes back to the OS, about budget_bytes at most (0: no bound). Returns bytes. */
 uint64_t ftli_allocation_purge(struct ftli_device *, uint64_t keep_bytes, uint64_t budget_bytes);
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *);

@@ -6,6 +6,7 @@
 
 #define COLLECT_MOST     4096
 #define SEGMENTS_AT_ONCE 16
+#define CHILD_KEEPS_BYTES (UINT64_C(2) << 20) /* of free granules, between ticks */
 
 uint32_t ftli_allocation_collect(struct ftli_device *device)
 {
@@ -55,7 +56,7 @@ void ftli_allocation_trim(struct ftli_device *device, unsigned force)
 }
 
 /* Segments that a child has wholly free go to the device's own heap, where all sizes may have them. */
-static void gather_segments(struct ftli_device *device)
+static void gather_segments(struct ftli_device *device, uint64_t keep_bytes)
 {
     struct ftli_segment segments[SEGMENTS_AT_ONCE];
     struct ftli_shard *own = &device->shards[0];
@@ -63,7 +64,7 @@ static void gather_segments(struct ftli_device *device)
         struct ftli_shard *shard = &device->shards[i];
         if (!ftli_token_try_take(&shard->token))
             continue;
-        unsigned n = ftli_heap_detach_free_segments(&shard->heap, 0, segments, SEGMENTS_AT_ONCE);
+        unsigned n = ftli_heap_detach_free_segments(&shard->heap, keep_bytes, segments, SEGMENTS_AT_ONCE);
         ftli_token_release(&shard->token);
         if (n == 0)
             continue;
@@ -72,6 +73,11 @@ static void gather_segments(struct ftli_device *device)
             (void)ftli_heap_donate(&own->heap, &segments[k]);
         ftli_token_release(&own->token);
     }
+}
+
+void ftli_allocation_gather(struct ftli_device *device)
+{
+    gather_segments(device, CHILD_KEEPS_BYTES);
 }
 
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *device)
@@ -89,7 +95,7 @@ uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *device)
 uint64_t ftli_allocation_purge(struct ftli_device *device, uint64_t keep_bytes, uint64_t budget_bytes)
 {
     uint64_t purged = 0;
-    gather_segments(device);
+    gather_segments(device, 0);
     for (uint32_t i = device->shard_count; i-- > 0;) {
         struct ftli_shard *shard = &device->shards[i];
         uint64_t budget_left = budget_bytes == 0 ? 0 : budget_bytes - purged;

@@ -36,9 +36,9 @@ struct ftli_leak_detection_world {
     struct ftli_device *device;
     ftli_kernel *kernel;
     uint64_t opened_ns; /* on the kernel's clock; stamps count milliseconds from here */
-    /* What became of the thread whose number new wrote into a tensor's extension (due_ms; only while outlived.thread is set
-     * does every tensor have one). NULL: nobody can say, and no tensor is reported as having outlived its thread. */
-    enum ftli_thread_fate (*thread_ended)(void *user, uint32_t thread, uint64_t *ended_ns);
+    /* What became of the thread that made a tensor: the number of its port is in the header's scope word, born_ns on the
+     * kernel's clock. NULL: nobody can say, and no tensor is reported as having outlived its thread. */
+    enum ftli_thread_fate (*thread_ended)(void *user, uint32_t port, uint64_t born_ns, uint64_t *ended_ns);
     void *user;
 };
 

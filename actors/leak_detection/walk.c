@@ -29,15 +29,15 @@ static void judge_scope(const struct ftli_leak_detection *leaks, const struct ft
         seen->under_grace = true;
 }
 
-static void judge_thread(const struct ftli_leak_detection *leaks, uint32_t thread, uint64_t now_ns,
+static void judge_thread(const struct ftli_leak_detection *leaks, uint32_t port, uint64_t born_ns, uint64_t now_ns,
                          struct ftli_leak_tensor *seen)
 {
     const struct ftli_leak_detection_settings *settings = leaks->world.settings;
     uint64_t ended_ns = 0;
-    if (thread == 0 || leaks->world.thread_ended == NULL || settings == NULL ||
+    if (port == 0 || leaks->world.thread_ended == NULL || settings == NULL ||
         settings->outlived_thread_ns == FTLI_TIME_NONE)
         return;
-    if (leaks->world.thread_ended(leaks->world.user, thread, &ended_ns) != FTLI_THREAD_ENDED)
+    if (leaks->world.thread_ended(leaks->world.user, port, born_ns, &ended_ns) != FTLI_THREAD_ENDED)
         return;
     if (now_ns >= ftli_deadline_ns(ended_ns, (uint64_t)settings->outlived_thread_ns))
         seen->cause = FTL_LEAK_OUTLIVED_THREAD;
@@ -45,14 +45,12 @@ static void judge_thread(const struct ftli_leak_detection *leaks, uint32_t threa
         seen->under_grace = true;
 }
 
-/* Returns the number of the thread that made the tensor. */
-static uint32_t read_extension(const struct ftli_table *table, uint32_t cold, struct ftli_leak_tensor *seen)
+static void read_extension(const struct ftli_table *table, uint32_t cold, struct ftli_leak_tensor *seen)
 {
     const struct ftli_extension *extension = ftli_extension(table, cold);
     seen->tag = ftli_u64_load_acquire(&extension->tag);
     seen->label = ftli_u32_load_acquire(&extension->label);
     seen->site = ftli_pointer_load_acquire(&extension->site);
-    return ftli_u32_load_acquire(&extension->due_ms);
 }
 
 /* References and pins may come and go during the look; generation, state and scope must be the same after it. */
@@ -63,7 +61,7 @@ static bool look_once(const struct ftli_leak_detection *leaks, uint32_t slot, ui
     const struct ftli_header *header = ftli_table_header(table, slot);
     uint64_t now_ms = now_ms_of(leaks, now_ns), record = ftli_u64_load_acquire(&header->record);
     uint64_t born_ms = ftli_u32_load_acquire(&header->stamp);
-    uint32_t cold = ftli_u32_load_acquire(&header->cold), scope_slot = ftli_u32_load_acquire(&header->scope);
+    uint32_t cold = ftli_u32_load_acquire(&header->cold), scope_slot = ftli_header_scope(header);
     bool is_view = (ftli_record_flags(record) & FTLI_HEADER_VIEW) != 0;
     struct ftli_leak_tensor seen = {
         .word = word,
@@ -71,19 +69,20 @@ static bool look_once(const struct ftli_leak_detection *leaks, uint32_t slot, ui
         .bytes = is_view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
         .age_ms = now_ms > born_ms ? now_ms - born_ms : 0,
     };
-    uint32_t thread = cold != 0 ? read_extension(table, cold, &seen) : 0;
+    if (cold != 0)
+        read_extension(table, cold, &seen);
     bool is_live = ftli_word_state(word) == FTLI_LIVE;
     if (scope_slot != 0) {
-        const struct ftli_scope *scope = &leaks->world.scopes->scopes[scope_slot & ~FTLI_SCOPE_ENDED];
+        const struct ftli_scope *scope = &leaks->world.scopes->scopes[scope_slot];
         seen.scope_label = ftli_u32_load_acquire(&scope->label);
         if (is_live)
             judge_scope(leaks, scope, now_ms, &seen);
     }
     if (is_live && seen.cause == 0)
-        judge_thread(leaks, thread, now_ns, &seen);
+        judge_thread(leaks, ftli_header_port(header), leaks->world.opened_ns + born_ms * NS_PER_MS, now_ns, &seen);
     uint64_t again = ftli_u64_load_acquire(&header->word);
     if (((word ^ again) & (FTLI_WORD_GENERATION | FTLI_WORD_STATE)) != 0 ||
-        ftli_u32_load_acquire(&header->scope) != scope_slot)
+        ftli_header_scope(header) != scope_slot)
         return false;
     *out = seen;
     return true;

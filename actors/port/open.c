@@ -95,16 +95,13 @@ static void read_load(void *user, struct ftli_tracking_load *out)
     }
 }
 
-static enum ftli_thread_fate thread_ended(void *user, uint32_t record_id, uint64_t *ended_ns)
+static enum ftli_thread_fate thread_ended(void *user, uint32_t number, uint64_t born_ns, uint64_t *ended_ns)
 {
     struct ftl_runtime *runtime = user;
-    const struct ftli_header *header = ftli_table_header(&runtime->table, record_id);
-    uint32_t number = ftli_header_port(header);
-    struct ftli_port *port = number == 0 ? NULL : ftli_port_at(number - 1, runtime->number);
+    struct ftli_port *port = ftli_port_at(number - 1, runtime->number);
     if (port == NULL)
         return FTLI_THREAD_UNKNOWN;
     uint64_t ended = ftli_u64_load_acquire(&port->thread_ended_ns);
-    uint64_t born_ns = runtime->opened_ns + (uint64_t)ftli_u32_load_acquire(&header->stamp) * 1000000;
     if (ended == 0 || born_ns > ended)
         return FTLI_THREAD_UNKNOWN;
     *ended_ns = ended;

@@ -59,7 +59,7 @@ static uint64_t make(uint64_t scope, uint32_t slot)
 static void drop(void *count, uint64_t tensor)
 {
     struct ftli_header *header = header_of(tensor);
-    if (ftli_word_drop(&header->word, ftli_handle_generation(tensor)) != FTLI_WORD_POST)
+    if (ftli_word_drop(&header->word, ftli_handle_generation(tensor), true) != FTLI_WORD_POST)
         return;
     uint32_t scope = ftli_u32_load_acquire(&header->scope);
     if (scope != 0)

@@ -23,9 +23,11 @@ static uint64_t opened_ns;
 static struct ftli_scope_cursor cursor;
 static uint64_t thread_ended_ns; /* of thread 1; 0: it lives */
 
-static inline enum ftli_thread_fate thread_ended(void *user, uint32_t thread, uint64_t *ended_ns)
+static inline enum ftli_thread_fate thread_ended(void *user, uint32_t thread, uint64_t born_ns,
+                                                 uint64_t *ended_ns)
 {
     (void)user;
+    (void)born_ns;
     *ended_ns = thread_ended_ns;
     return thread == 1 && thread_ended_ns != 0 ? FTLI_THREAD_ENDED : FTLI_THREAD_UNKNOWN;
 }
@@ -119,7 +121,7 @@ static inline void drop(void *unused, uint64_t tensor)
 {
     struct ftli_header *header = header_of(tensor);
     (void)unused;
-    enum ftli_word_result result = ftli_word_drop(&header->word, ftli_handle_generation(tensor));
+    enum ftli_word_result result = ftli_word_drop(&header->word, ftli_handle_generation(tensor), true);
     if (result == FTLI_WORD_GUARDED) {
         cr_assert_eq(ftli_word_unpin(&header->word, ftli_handle_generation(tensor)), FTLI_WORD_DONE);
         return;

@@ -29,7 +29,7 @@ static struct ftli_header *take(uint64_t bytes)
 static uint64_t last_drop(struct ftli_header *header, enum ftli_word_result expected)
 {
     uint32_t generation = ftli_word_generation(ftli_u64_load_relaxed(&header->word));
-    cr_assert_eq(ftli_word_drop(&header->word, generation), expected);
+    cr_assert_eq(ftli_word_drop(&header->word, generation, true), expected);
     good.deferred[1]++;
     good.deferred_bytes += ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
     good.deferred_block_bytes += ftli_allocation_block_bytes(device, header);

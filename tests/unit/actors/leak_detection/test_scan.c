@@ -89,8 +89,7 @@ Test(scan, what_outlived_its_thread)
 {
     uint64_t mine = make(10, 0, "x", NULL);
     (void)make(10, 0, "x", NULL);
-    uint32_t cold = ftli_u32_load_relaxed(&header_of(mine)->cold);
-    ftli_u32_store_release(&ftli_extension(&table, cold)->due_ms, 1);
+    ftli_u32_store_release(&header_of(mine)->scope, UINT32_C(1) << FTLI_HEADER_PORT_SHIFT);
     thread_ended_ns = ftli_kernel_now_ns(kernel);
     ftl_leak_report *report = scan(0);
     cr_expect_eq(report->leaked, 0, "none is the default");
@@ -217,7 +216,7 @@ static void *churn(void *user)
         uint32_t generation = ftli_word_new(&header->word, 0);
         for (unsigned i = 0; i < 50; i++)
             ftli_cpu_relax();
-        if (ftli_word_drop(&header->word, generation) != FTLI_WORD_MINE)
+        if (ftli_word_drop(&header->word, generation, true) != FTLI_WORD_MINE)
             return NULL;
         ftli_u64_store_release(&header->size, ftli_size_make(999999, FTL_U8, 1)); /* what nobody may see */
         ftli_u32_store_release(&header->scope, 5);
