@@ -37,13 +37,13 @@ static_assert(offsetof(struct ftli_header, u) == 16, "a lane tells items from me
 
 /* What stands against a tensor: why its word carries SLOW, and how its block goes back. */
 enum ftli_header_flags {
-    FTLI_HEADER_PAGES = 1,      /* its block is whole pages: its drop is posted to the shard of its address */
-    FTLI_HEADER_FINALIZER = 2,  /* user code runs before the memory goes back */
-    FTLI_HEADER_LINKS = 4,      /* it holds references on others */
-    FTLI_HEADER_VIEW = 8,       /* it holds a reference on its root, and no block */
-    FTLI_HEADER_SAMPLED = 16,   /* tracking records its death */
-    FTLI_HEADER_MESSAGE = 32,   /* policy message: its drop is posted to the cleanup */
-    FTLI_HEADER_FINALIZED = 64, /* its finalizer is done */
+    FTLI_HEADER_PAGES = 1,       /* its block is whole pages: its drop is posted to the shard of its address */
+    FTLI_HEADER_FINALIZER = 2,   /* user code runs before the memory goes back */
+    FTLI_HEADER_LINKS = 4,       /* it holds references on others */
+    FTLI_HEADER_VIEW = 8,        /* it holds a reference on its root, and no block */
+    FTLI_HEADER_SAMPLED = 16,    /* tracking records its death */
+    FTLI_HEADER_MESSAGE = 32,    /* policy message: its drop is posted to the cleanup */
+    FTLI_HEADER_FINALIZED = 64,  /* its finalizer is done */
     FTLI_HEADER_BIG_SHAPE = 128, /* dimensions or strides lie in the extension */
     FTLI_HEADER_SCOPED = 256,    /* its scope counts it */
 };

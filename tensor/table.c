@@ -5,10 +5,10 @@
 #include "runtime/base/os.h"
 #include "tensor/registry.h"
 
-#define STEP_BYTES   (UINT32_C(64) * 1024)
-#define STEP_SLOTS   (STEP_BYTES / (uint32_t)sizeof(struct ftli_header))
-#define LEAST_SLOTS  STEP_SLOTS
-#define GENERATIONS  (FTLI_GENERATION_LAST < 256 ? FTLI_GENERATION_LAST / 2 : 255)
+#define STEP_BYTES  (UINT32_C(64) * 1024)
+#define STEP_SLOTS  (STEP_BYTES / (uint32_t)sizeof(struct ftli_header))
+#define LEAST_SLOTS STEP_SLOTS
+#define GENERATIONS (FTLI_GENERATION_LAST < 256 ? FTLI_GENERATION_LAST / 2 : 255)
 
 struct ftli_registry_entry ftli_registry[FTLI_RUNTIMES];
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLLECT_MOST     4096
-#define SEGMENTS_AT_ONCE 16
+#define COLLECT_MOST      4096
+#define SEGMENTS_AT_ONCE  16
 #define CHILD_KEEPS_BYTES (UINT64_C(2) << 20) /* of free granules, between ticks */
 
 uint32_t ftli_allocation_collect(struct ftli_device *device)

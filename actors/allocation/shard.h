@@ -42,8 +42,8 @@ struct ftli_device {
     uint64_t limit_bytes, hard_bytes;
     struct ftli_space space;
     struct ftli_depot depot;
-    uint8_t capacity[FTLI_CLASSES]; /* of a magazine */
-    bool strict; /* no membarrier here: need_tick orders its own stores */
+    uint8_t capacity[FTLI_CLASSES];        /* of a magazine */
+    bool strict;                           /* no membarrier here: need_tick orders its own stores */
     ftli_atomic_u64 pages_out, pages_most; /* bytes of spans in tensors, and the most that a probe has seen */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */

@@ -125,8 +125,7 @@ void ftl_tensor_unpin(ftl_tensor tensor)
 bool ftl_tensor_alive(ftl_tensor tensor)
 {
     struct ftli_header *header = ftli_registry_find(tensor.id);
-    return header != NULL &&
-           ftli_word_is_live(ftli_u64_load_acquire(&header->word), ftli_handle_generation(tensor.id));
+    return header != NULL && ftli_word_is_live(ftli_u64_load_acquire(&header->word), ftli_handle_generation(tensor.id));
 }
 
 size_t ftl_tensor_bytes(ftl_tensor tensor)

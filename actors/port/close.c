@@ -40,7 +40,8 @@ static void report(struct ftl_runtime *runtime, ftl_close_report *out)
     out->pinned = pinned.tensors;
     out->pinned_bytes = pinned.bytes;
     out->quarantined = totals.quarantined_by_parity[0] + totals.quarantined_by_parity[1];
-    out->undone = totals.deferred[0] + totals.deferred[1] - totals.completed[0] - totals.completed[1] - out->quarantined;
+    out->undone =
+        totals.deferred[0] + totals.deferred[1] - totals.completed[0] - totals.completed[1] - out->quarantined;
     if (out->leaked != 0 && ftli_leak_list_alive(&runtime->leak_detection, &out->leaks) != FTL_OK)
         out->leaks = NULL;
 }

@@ -112,9 +112,9 @@ static int answer_leaks(struct ftl_runtime *runtime, struct answer *answer)
         (unsigned long long)report->scanned);
     for (size_t i = 0; i < report->count; i++) {
         const ftl_leak *leak = &report->leaks[i];
-        say(answer, "%3u %%  %8llu tensors  %12llu bytes  %10.3f s  %s  label \"%s\"  scope \"%s\"  %s\n", leak->certainty,
-            (unsigned long long)leak->count, (unsigned long long)leak->bytes, (double)leak->age_ns / 1e9,
-            cause_of(leak->cause), leak->label, leak->scope, leak->site);
+        say(answer, "%3u %%  %8llu tensors  %12llu bytes  %10.3f s  %s  label \"%s\"  scope \"%s\"  %s\n",
+            leak->certainty, (unsigned long long)leak->count, (unsigned long long)leak->bytes,
+            (double)leak->age_ns / 1e9, cause_of(leak->cause), leak->label, leak->scope, leak->site);
     }
     ftli_leak_report_destroy(report);
     return FTL_OK;
@@ -150,13 +150,16 @@ int ftl_runtime_control(ftl_runtime *runtime, const char *request, ftl_write_fn 
     } words[] = {
         {"stats", answer_stats}, {"check", answer_check}, {"leaks", answer_leaks}, {"topology", answer_topology}};
     if (runtime == NULL || request == NULL || write == NULL)
-        return ftli_fail(FTL_EINVAL, "%s: is NULL", runtime == NULL ? "runtime" : request == NULL ? "request" : "write");
+        return ftli_fail(FTL_EINVAL, "%s: is NULL",
+                         runtime == NULL   ? "runtime"
+                         : request == NULL ? "request"
+                                           : "write");
     if (!ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed");
     int status = ftli_port_is_inherited(runtime)
                      ? ftli_fail(FTL_ENOTSUP, "not in a forked child")
-                     : ftli_fail(FTL_ENOTSUP, "request: \"%.40s\" is not known; there are stats, check, leaks, topology",
-                                 request);
+                     : ftli_fail(FTL_ENOTSUP,
+                                 "request: \"%.40s\" is not known; there are stats, check, leaks, topology", request);
     struct answer answer = {write, user, 0};
     for (unsigned i = 0; i < sizeof words / sizeof words[0] && !ftli_port_is_inherited(runtime); i++)
         if (strcmp(request, words[i].word) == 0)

@@ -35,8 +35,8 @@ static int wait_for(struct ftl_runtime *runtime, uint32_t parity, uint64_t deadl
         }
         uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel);
         uint64_t slice_ns = ftli_deadline_ns(now_ns, SLICE_NS);
-        int status = ftli_kernel_wait(runtime->kernel, completed, ticket, slice_ns < deadline_ns ? slice_ns : deadline_ns,
-                                      NULL);
+        int status =
+            ftli_kernel_wait(runtime->kernel, completed, ticket, slice_ns < deadline_ns ? slice_ns : deadline_ns, NULL);
         if (status == FTL_EBUSY)
             return FTL_EBUSY;
         if (ftli_kernel_now_ns(runtime->kernel) >= deadline_ns) {

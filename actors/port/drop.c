@@ -142,8 +142,10 @@ static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
     struct ftli_agent agent;
     if (header == NULL || runtime == NULL)
         return ftli_stale(id);
-    if (ftli_port_is_inherited(runtime)) /* the child's copy: the word is marked, nothing is posted to actors that are not there */
-        return ftli_word_drop(&header->word, ftli_handle_generation(id), false) == FTLI_WORD_STALE ? FTL_ESTALE : FTL_OK;
+    if (ftli_port_is_inherited(
+            runtime)) /* the child's copy: the word is marked, nothing is posted to actors that are not there */
+        return ftli_word_drop(&header->word, ftli_handle_generation(id), false) == FTLI_WORD_STALE ? FTL_ESTALE
+                                                                                                   : FTL_OK;
     if (!ftli_agent_enter(&agent, runtime, true))
         return FTL_ECLOSED;
     int status = drop_slow(&agent, header, ftli_handle_generation(id));

@@ -216,10 +216,10 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     bool zeroed;
     int status = take_memory_or_wait(agent, birth, c, &header, &zeroed);
     if (status != FTL_OK)
-        return status == FTL_ELIMIT ? ftli_fail(status, "%llu bytes: over the limit of the device or of its tensors",
-                                                (unsigned long long)birth->bytes)
-                                    : ftli_fail(status, "%llu bytes: the system has no more memory",
-                                                (unsigned long long)birth->bytes);
+        return status == FTL_ELIMIT
+                   ? ftli_fail(status, "%llu bytes: over the limit of the device or of its tensors",
+                               (unsigned long long)birth->bytes)
+                   : ftli_fail(status, "%llu bytes: the system has no more memory", (unsigned long long)birth->bytes);
     clear_cold(runtime, header);
     uint32_t flags = birth->scope != 0 ? FTLI_HEADER_SCOPED : 0;
     if (needs_extension(birth) && extend(runtime, header, birth, &flags) != FTL_OK) {

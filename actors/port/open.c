@@ -241,8 +241,8 @@ static int init_memory(struct ftl_runtime *runtime)
 
 static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
 {
-    runtime->allocation = (struct ftli_allocation){
-        .device = runtime->device, .claim_idle = claim_idle, .user = runtime};
+    runtime->allocation =
+        (struct ftli_allocation){.device = runtime->device, .claim_idle = claim_idle, .user = runtime};
     ftli_cleanup_init(&runtime->cleanup, settings_of(runtime, "cleanup"));
     runtime->cleanup.table = &runtime->table;
     runtime->cleanup.device = runtime->device;
@@ -294,8 +294,8 @@ static int init_watchers(struct ftl_runtime *runtime)
 
 static int add_actors(struct ftl_runtime *runtime)
 {
-    int status = add(runtime, "allocation", &ftli_allocation_operations, &runtime->allocation,
-                     &runtime->allocation_actor);
+    int status =
+        add(runtime, "allocation", &ftli_allocation_operations, &runtime->allocation, &runtime->allocation_actor);
     if (status == FTL_OK)
         status = add(runtime, "cleanup", &ftli_cleanup_operations, &runtime->cleanup, &runtime->cleanup_actor);
     runtime->cleanup.actor = runtime->cleanup_actor;
@@ -343,9 +343,10 @@ static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
     runtime->refuse_pinned = runtime->topology->pinned_on_close == FTLI_PINNED_REFUSE;
     status = ftli_kernel_start(runtime->kernel);
     if (status != FTL_OK)
-        return ftli_fail(status, "%s", ftli_telemetry_why(&runtime->telemetry)[0] != '\0'
-                                           ? ftli_telemetry_why(&runtime->telemetry)
-                                           : "the runtime's threads could not be started");
+        return ftli_fail(status, "%s",
+                         ftli_telemetry_why(&runtime->telemetry)[0] != '\0'
+                             ? ftli_telemetry_why(&runtime->telemetry)
+                             : "the runtime's threads could not be started");
     return FTL_OK;
 }
 

@@ -7,8 +7,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
 
-#define IDLE_NS      (UINT64_C(50) * 1000 * 1000)
-#define CLAIMS_MOST  64
+#define IDLE_NS     (UINT64_C(50) * 1000 * 1000)
+#define CLAIMS_MOST 64
 
 _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));
 
@@ -16,7 +16,7 @@ _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-e
 static struct ftli_port *ports;
 static ftli_atomic_u32 port_count; /* ports ever used; grows only */
 static ftli_atomic_u32 *process_mark;
-static bool asymmetric; /* membarrier works here */
+static bool asymmetric;        /* membarrier works here */
 static uint32_t process_epoch; /* advances when a forked child opens a runtime of its own */
 
 static void on_fork_child(void)
@@ -242,8 +242,8 @@ struct ftli_port *ftli_port_acquire(struct ftl_runtime *runtime)
 
 static uint64_t activity_of(const struct ftli_port *port)
 {
-    uint64_t sum = ftli_u64_load_relaxed(&port->counters.created_bytes) +
-                   ftli_u64_load_relaxed(&port->counters.immediate_bytes);
+    uint64_t sum =
+        ftli_u64_load_relaxed(&port->counters.created_bytes) + ftli_u64_load_relaxed(&port->counters.immediate_bytes);
     for (unsigned c = 0; c < 3; c++)
         sum += ftli_u64_load_relaxed(&port->counters.created[c]) + ftli_u64_load_relaxed(&port->counters.immediate[c]);
     return sum;

@@ -32,28 +32,28 @@ enum ftli_port_state {
 };
 
 struct ftli_port {
-    FTLI_ALIGNED(64) ftli_atomic_u32 busy; /* the owner's; pairs: port-claim */
-    ftli_atomic_u32 gate;                  /* the claimer's; pairs: port-claim */
-    ftli_atomic_u32 runtime;               /* number; 0: none */
-    uint32_t strict;                       /* 1: no membarrier here; busy and gate are sequentially consistent */
-    uint64_t born_word;                    /* bits of a new word: FIXED, and SLOW where every drop is a message */
-    uint32_t born_flags;                   /* likewise of the record */
-    uint32_t born_scope;                   /* of a new header's scope word: the port's number */
-    uint32_t home;                         /* shard that is tried first */
+    FTLI_ALIGNED(64) ftli_atomic_u32 busy;   /* the owner's; pairs: port-claim */
+    ftli_atomic_u32 gate;                    /* the claimer's; pairs: port-claim */
+    ftli_atomic_u32 runtime;                 /* number; 0: none */
+    uint32_t strict;                         /* 1: no membarrier here; busy and gate are sequentially consistent */
+    uint64_t born_word;                      /* bits of a new word: FIXED, and SLOW where every drop is a message */
+    uint32_t born_flags;                     /* likewise of the record */
+    uint32_t born_scope;                     /* of a new header's scope word: the port's number */
+    uint32_t home;                           /* shard that is tried first */
     uint32_t countdown[FTLI_TRACKING_TIERS]; /* news until the next sampled one, per tier */
-    uint64_t random;                       /* of the next countdown */
-    struct ftl_runtime *owner;             /* the runtime */
+    uint64_t random;                         /* of the next countdown */
+    struct ftl_runtime *owner;               /* the runtime */
     struct ftli_rack rack;
     FTLI_ALIGNED(64) struct ftli_counters counters; /* written by the owner, read by any */
     /* ---- not the owner's */
     FTLI_ALIGNED(64) ftli_atomic_u32 state;
     uint32_t index;
-    pthread_mutex_t life;  /* robust, held by the thread: its death is seen by who tries it */
+    pthread_mutex_t life; /* robust, held by the thread: its death is seen by who tries it */
     bool life_ready;
     uint64_t seen_activity; /* the claimer's */
     uint64_t seen_ns;
     ftli_atomic_u64 thread_ended_ns; /* when a thread of it was last seen to be gone; 0: never */
-    ftli_atomic_u64 opened_cycles; /* when the thread took it: for the share of time that tracking takes */
+    ftli_atomic_u64 opened_cycles;   /* when the thread took it: for the share of time that tracking takes */
     struct ftli_event_ring ring;
 };
 

@@ -40,11 +40,8 @@ void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, uint64_
     uint64_t began = ftli_clock_cycles();
     uint64_t record = ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED;
     ftli_u64_store_release(&header->record, record);
-    struct ftli_event_record event = {.record = record,
-                                      .bytes = bytes,
-                                      .stamp_ms = stamp_ms,
-                                      .kind = FTLI_EVENT_CREATED,
-                                      .thread = port->index};
+    struct ftli_event_record event = {
+        .record = record, .bytes = bytes, .stamp_ms = stamp_ms, .kind = FTLI_EVENT_CREATED, .thread = port->index};
     ftli_event_ring_put(&port->ring, &event);
     ftli_u64_add_owner(&port->counters.sampled, 1);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);

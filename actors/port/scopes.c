@@ -142,9 +142,9 @@ int ftl_scope_end(ftl_scope scope, uint64_t *dropped)
     struct ftl_runtime *runtime = enter(scope);
     if (runtime == NULL)
         return status_of_none(scope);
-    int64_t n = ftli_port_is_inherited(runtime) ? FTL_ENOTSUP
-                                                : ftli_scope_end_slot(&runtime->scopes, scope.id,
-                                                                      ftli_runtime_ms(runtime), give_up, runtime);
+    int64_t n = ftli_port_is_inherited(runtime)
+                    ? FTL_ENOTSUP
+                    : ftli_scope_end_slot(&runtime->scopes, scope.id, ftli_runtime_ms(runtime), give_up, runtime);
     if (n > 0)
         ftli_leak_detection_note(&runtime->leak_detection);
     ftli_runtime_leave(runtime);

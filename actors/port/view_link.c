@@ -180,8 +180,8 @@ int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child)
     if (header == NULL || runtime == NULL || ftl_tensor_retain(parent) != FTL_OK)
         return ftli_fail(ftli_stale(parent.id), "parent: the tensor is gone");
     uint32_t cold = ftli_u32_load_acquire(&header->cold);
-    bool removed = cold != 0 && ftli_extension_remove_child(&runtime->table, ftli_extension(&runtime->table, cold),
-                                                            child.id);
+    bool removed =
+        cold != 0 && ftli_extension_remove_child(&runtime->table, ftli_extension(&runtime->table, cold), child.id);
     (void)ftl_tensor_drop(parent);
     if (!removed)
         return ftli_fail(FTL_EINVAL, "child: is not linked to the parent");

@@ -29,9 +29,10 @@ Test(tensors, every_dtype_has_its_bytes)
         ftl_dtype dtype;
         size_t bytes; /* of 9 elements */
     } types[] = {
-        {FTL_F64, 72}, {FTL_F32, 36}, {FTL_F16, 18}, {FTL_BF16, 18}, {FTL_I64, 72},    {FTL_I32, 36},    {FTL_I16, 18},
-        {FTL_I8, 9},   {FTL_U8, 9},   {FTL_I4, 5},   {FTL_I2, 3},    {FTL_I1, 2},      {FTL_BOOL, 9},    {FTL_TERNARY, 3},
-        {FTL_F8_E4M3, 9}, {FTL_F8_E5M2, 9}, {FTL_U16, 18}, {FTL_U32, 36}, {FTL_U64, 72}, {FTL_U4, 5}, {FTL_F4_E2M1, 5},
+        {FTL_F64, 72}, {FTL_F32, 36},    {FTL_F16, 18},    {FTL_BF16, 18},   {FTL_I64, 72}, {FTL_I32, 36},
+        {FTL_I16, 18}, {FTL_I8, 9},      {FTL_U8, 9},      {FTL_I4, 5},      {FTL_I2, 3},   {FTL_I1, 2},
+        {FTL_BOOL, 9}, {FTL_TERNARY, 3}, {FTL_F8_E4M3, 9}, {FTL_F8_E5M2, 9}, {FTL_U16, 18}, {FTL_U32, 36},
+        {FTL_U64, 72}, {FTL_U4, 5},      {FTL_F4_E2M1, 5},
     };
     cr_assert_eq(sizeof types / sizeof types[0], 21);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -124,7 +125,10 @@ Test(tensors, options_are_kept)
     ftl_tensor_description d;
     int64_t shape[6] = {1, 2, 3, 4, 5, 6};
     ftl_tensor_options options = {.label = "a label that is longer than the 31 bytes that are kept",
-                                  .tag = 77, .site = FTL_HERE, .zero = true, .alignment = 4096};
+                                  .tag = 77,
+                                  .site = FTL_HERE,
+                                  .zero = true,
+                                  .alignment = 4096};
     cr_assert_eq(ftl_tensor_new(runtime, FTL_U8, 6, shape, &options, &tensor), FTL_OK);
     cr_assert_eq(ftl_tensor_describe(tensor, &d), FTL_OK);
     cr_assert_eq(strlen(d.label), 31);
