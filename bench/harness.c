@@ -11,7 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLE_EVERY_NS = 10 * 1000 * 1000 };
+enum { SAMPLE_EVERY_NS = 10 * 1000 * 1000, LEAST_OPS = 8 };
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
 
 _Noreturn void bench_die(const char *what)
 {
@@ -121,11 +126,15 @@ void bench_measure(struct bench_run *run, struct bench_result *out)
         }
     }
     pthread_barrier_wait(&run->ready);
-    sleep_until(ftli_measure_now_ns() + run->options->time_ns / 4);
+    uint64_t time_ns = greater(run->options->time_ns, run->least_time_ns);
+    sleep_until(ftli_measure_now_ns() + greater(time_ns / 4, run->least_time_ns));
 
+    /* However slow the machine, something is measured: the time is given again until enough was done. */
     uint64_t begin_ns = ftli_measure_now_ns(), cpu_ns = ftli_measure_process_cpu_ns(), ops = ops_so_far(run);
-    out->resident_over_live = watch(run, begin_ns + run->options->time_ns);
-    out->ops = ops_so_far(run) - ops;
+    do {
+        out->resident_over_live = watch(run, ftli_measure_now_ns() + time_ns);
+        out->ops = ops_so_far(run) - ops;
+    } while (out->ops < LEAST_OPS);
     out->cpu_ns = ftli_measure_process_cpu_ns() - cpu_ns;
     out->wall_ns = ftli_measure_now_ns() - begin_ns;
 
@@ -134,9 +143,6 @@ void bench_measure(struct bench_run *run, struct bench_result *out)
         pthread_join(run->workers[i].thread, NULL);
     }
     pthread_barrier_destroy(&run->ready);
-    if (out->ops == 0) {
-        bench_die("nothing was done in the time given");
-    }
 }
 
 void bench_draw_sizes(uint32_t *sizes, uint32_t low, uint32_t high, uint64_t seed)

@@ -1,8 +1,8 @@
 /* Runs a workload on threads for a time and measures it.
  *
  * What     A workload is a function that every worker thread runs: it makes itself ready, calls bench_ready, and then
- *          works until bench_go_on says no. The harness lets it warm up for a quarter of the time, and takes the
- *          difference of the counters over the rest.
+ *          works until bench_go_on says no. The harness lets it warm up for a quarter of the time, and then takes
+ *          the difference of the counters over the time.
  * Owns     The workers, during bench_measure.
  * Threads  A worker's counters are written by it alone, and published now and then by bench_count.
  */
@@ -51,7 +51,8 @@ struct bench_run {
     bench_work_fn work;
     void *shared;
     uint32_t worker_count;
-    bool watches_memory; /* resident over live is wanted: workers keep made_bytes and dropped_bytes */
+    bool watches_memory;    /* resident over live is wanted: workers keep made_bytes and dropped_bytes */
+    uint64_t least_time_ns; /* of the warm-up and of the measure, whatever the options say: until it is steady */
     uint64_t baseline_bytes;
     _Alignas(64) _Atomic bool stop;
     pthread_barrier_t ready;
