@@ -79,6 +79,14 @@ static void compute(const float *weights, const float *in, float *out, uint32_t 
     }
 }
 
+/* pin answers NULL for a tensor that is gone: its scope was ended by another thread, and so the request is cancelled. */
+static void unpin_if(const void *pinned, ftl_tensor tensor)
+{
+    if (pinned != NULL) {
+        ftl_tensor_unpin(tensor);
+    }
+}
+
 /* A new tensor of the request from the one before, which is given up. Any status but FTL_OK: the request fails. */
 static int run_layer(struct server *server, ftl_scope request, uint32_t layer, uint32_t rows, ftl_tensor *hidden)
 {
@@ -93,17 +101,11 @@ static int run_layer(struct server *server, ftl_scope request, uint32_t layer, u
     if (in != NULL && weights != NULL && out != NULL) {
         compute(weights, in, out, rows);
     } else {
-        status = FTL_ESTALE; /* the scope was ended by somebody: the request is cancelled */
+        status = FTL_ESTALE;
     }
-    if (in != NULL) {
-        ftl_tensor_unpin(*hidden);
-    }
-    if (weights != NULL) {
-        ftl_tensor_unpin(server->weights[layer]);
-    }
-    if (out != NULL) {
-        ftl_tensor_unpin(next);
-    }
+    unpin_if(in, *hidden);
+    unpin_if(weights, server->weights[layer]);
+    unpin_if(out, next);
     ftl_tensor_drop(*hidden); /* earlier than the scope would: a long request holds two layers, not all */
     *hidden = next;
     return status;
@@ -138,8 +140,11 @@ static int infer(struct server *server, ftl_scope request, uint64_t number, ftl_
     if (in != NULL && out != NULL) {
         memcpy(out, in, CLASSES * sizeof *out);
     }
-    ftl_tensor_unpin(*logits);
-    ftl_tensor_unpin(hidden);
+    unpin_if(in, hidden);
+    unpin_if(out, *logits);
+    if (in == NULL || out == NULL) {
+        return FTL_ESTALE;
+    }
     return ftl_scope_keep(request, *logits); /* from here on the reference is ours, not the scope's */
 }
 
