@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# check_run.sh BUILD: bench/run and bench/compare refuse what makes no sense, and a run of one row gives a table, JSON that
+# JSON readers read, and a comparison that sees what was made slower.
+set -eu
+build=$1
+top=$(cd "$(dirname "$0")/../../.." && pwd)
+[ -x "$build/bench/bench-fettle" ] || { echo "this build has no bench" && exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+expect() { # STATUS COMMAND...
+    local wanted=$1 status=0
+    shift
+    "$@" >"$work/said" 2>&1 </dev/null || status=$?
+    [ $status = "$wanted" ] || { cat "$work/said" && echo "exit $status instead of $wanted: $*" && exit 1; }
+}
+
+expect 0 "$top/bench/run" --help
+expect 2 "$top/bench/run" --sideways
+expect 2 "$top/bench/run" --repeat 0 --build "$build"
+expect 2 "$top/bench/run" --by moon --build "$build"
+expect 2 "$top/bench/run" --only 'no such row' --build "$build"
+expect 2 "$top/bench/run" --traces "$work/none" --build "$build"
+for program in bare fettle; do
+    expect 2 "$build/bench/bench-$program" pairs
+    expect 2 "$build/bench/bench-$program" pairs-64B-1 --time 0
+    expect 2 "$build/bench/bench-$program" trace
+    expect 1 "$build/bench/bench-$program" trace --trace "$work/none"
+done
+
+expect 0 "$top/bench/run" --build "$build" --only pairs-64B-1 --repeat 2 --time 10 --json "$work/before.json"
+cat "$work/said"
+grep -Eq '^pairs-64B-1 +[0-9.]+ ' "$work/said" || { echo "no table" && exit 1; }
+grep -q '^row .* fettle  ratio' "$work/said" || { echo "no column fettle" && exit 1; }
+python3 -c 'import json, sys
+results = json.load(open(sys.argv[1]))["results"]
+assert {"glibc", "fettle", "message"} <= {r["variant"] for r in results}, results
+assert all(r["runs"] == 2 and r["cpu_ns_per_op"] > 0 for r in results), results' "$work/before.json"
+
+sed '/"variant": "fettle"/s/"cpu_ns_per_op": /&9/' "$work/before.json" >"$work/after.json"
+expect 0 "$top/bench/compare" "$work/before.json" "$work/before.json"
+expect 1 "$top/bench/compare" "$work/before.json" "$work/after.json"
+grep -q '^pairs-64B-1 *fettle .* slower$' "$work/said" || { cat "$work/said" && exit 1; }
+expect 0 "$top/bench/compare" "$work/after.json" "$work/before.json"
+expect 2 "$top/bench/compare" "$work/before.json"
+echo "bench/run and bench/compare do what their --help says"
