@@ -328,8 +328,8 @@ static struct text time_text(uint64_t time_ns)
 
 static struct text mib_text(uint64_t bytes)
 {
-    struct text out = count_text((bytes + 512 * 1024) / (1024 * 1024));
-    strcat(out.text, " MiB");
+    struct text out, mib = count_text((bytes + 512 * 1024) / (1024 * 1024));
+    snprintf(out.text, sizeof out.text, "%.26s MiB", mib.text);
     return out;
 }
 
