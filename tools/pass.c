@@ -146,11 +146,12 @@ static void settle(struct meter *meter, uint64_t last_event_ns)
     struct ftli_pass_result *result = &meter->shared->result;
     struct timespec until = at_time(last_event_ns + options->settle_ns);
     pthread_mutex_lock(&meter->lock);
-    meter->settle_target = options->left_bytes + options->left_bytes / 10;
+    meter->settle_target = options->left_bytes + options->left_bytes / 10 + FTLI_PASS_SLACK_BYTES;
     int waited = 0;
     while (options->settle_ns > 0 && !meter->settled && waited != ETIMEDOUT) {
         waited = pthread_cond_timedwait(&meter->changed, &meter->lock, &until);
     }
+    result->settled = meter->settled;
     pthread_mutex_unlock(&meter->lock);
     result->settled_resident_bytes = over(ftli_measure_resident_bytes(), meter->baseline_bytes);
     result->settled_ns = ftli_measure_now_ns() - last_event_ns;

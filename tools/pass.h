@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { FTLI_PASS_SLACK_BYTES = 2 * 1024 * 1024 }; /* threads' stacks, and what else is not tensors */
+
 struct ftli_pass_options {
     const struct ftli_plan *plan;
     const char *name; /* for the bar */

@@ -1,6 +1,7 @@
 #include "tools/replay.h"
 
 #include "tools/json.h"
+#include "tools/stats_fields.h"
 #include "tools/text.h"
 
 #include <string.h>
@@ -26,6 +27,10 @@ void ftli_replay_print_head(const struct ftli_replay *replay, FILE *out)
     }
     fprintf(out, "%s, %s written\n", replay->options.play.real_speed ? "at its own speed" : "at full speed",
             replay->options.play.fill ? "memory" : "one byte of each page");
+    if (replay->topology[0] != '\0') {
+        fprintf(out, "topology  %s: %u thread%s of ours\n", replay->topology, replay->topology_threads,
+                replay->topology_threads == 1 ? "" : "s");
+    }
 }
 
 /* One row: its name, then a cell for each column. */
@@ -153,10 +158,26 @@ static void json_latency(struct ftli_json *json, const char *key, const struct f
     ftli_json_close_object(json);
 }
 
+static void json_fettle(struct ftli_json *json, const struct ftli_replay_fettle *fettle)
+{
+    ftli_json_object(json, "at_the_peak");
+    ftli_stats_write(json, &fettle->peak);
+    ftli_json_close_object(json);
+    ftli_json_object(json, "at_the_end");
+    ftli_stats_write(json, &fettle->end);
+    ftli_json_close_object(json);
+    ftli_json_object(json, "given_back");
+    ftli_stats_write(json, &fettle->settled);
+    ftli_json_close_object(json);
+    ftli_json_count(json, "alive_at_close", fettle->report.leaked);
+    ftli_json_count(json, "alive_at_close_bytes", fettle->report.leaked_bytes);
+    ftli_json_count(json, "leak_suspects", fettle->suspects);
+}
+
 static void json_column(struct ftli_json *json, const struct ftli_replay *replay, const column_t *column)
 {
     const struct ftli_pass_result *result = &column->result;
-    ftli_json_object(json, column->name);
+    ftli_json_object(json, column->fettle != NULL ? "fettle" : column->name);
     ftli_json_text(json, "detail", column->detail);
     ftli_json_count(json, "events", result->events);
     ftli_json_count(json, "wall_ns", result->wall_ns);
@@ -177,6 +198,9 @@ static void json_column(struct ftli_json *json, const struct ftli_replay *replay
     }
     json_latency(json, "new", &result->played.create);
     json_latency(json, "drop", &result->played.drop);
+    if (column->fettle != NULL) {
+        json_fettle(json, column->fettle);
+    }
     ftli_json_close_object(json);
 }
 
@@ -200,11 +224,20 @@ void ftli_replay_print_json(const struct ftli_replay *replay, bool good, FILE *o
     ftli_json_count(&json, "threads", replay->plan->player_count);
     ftli_json_text(&json, "speed", replay->options.play.real_speed ? "real" : "max");
     ftli_json_truth(&json, "fill", replay->options.play.fill);
+    ftli_json_truth(&json, "strict", replay->strict);
+    if (replay->topology[0] != '\0') {
+        ftli_json_text(&json, "topology", replay->topology);
+    }
     ftli_json_count(&json, "freed_across_threads", replay->plan->crossing_count);
     ftli_json_close_object(&json);
     for (uint32_t i = 0; i < replay->column_count; i++) {
         json_column(&json, replay, &replay->columns[i]);
     }
+    ftli_json_list(&json, "faults");
+    for (uint32_t i = 0; i < replay->fault_count; i++) {
+        ftli_json_text(&json, NULL, replay->faults[i].text);
+    }
+    ftli_json_close_list(&json);
     ftli_json_truth(&json, "good", good);
     ftli_json_end(&json);
 }
