@@ -5,12 +5,13 @@
 #include <signal.h>
 #include <stdint.h>
 
-/* The child of a pass starts threads, which ThreadSanitizer allows after a fork only when told so. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-    return "die_after_fork=0";
-}
+/* ThreadSanitizer cannot follow threads that are started after a fork of a process with threads, which Criterion's are. The
+ * fettle program has one thread when it forks: tests/integration/check_fettle.sh runs it in that build, too. */
+#if defined __SANITIZE_THREAD__
+enum { CANNOT_FORK = 1 };
+#else
+enum { CANNOT_FORK = 0 };
+#endif
 
 static struct ftli_trace trace;
 static struct ftli_plan plan;
@@ -20,6 +21,9 @@ static void set_up(void)
 {
     struct trace_file file = {0};
     char why[512] = "";
+    if (CANNOT_FORK) {
+        cr_skip_test("threads after a fork");
+    }
     trace_file_header(&file, 2, 3000, 2000);
     for (unsigned i = 0; i < 3000; i++) {
         trace_file_add(&file, "%u,%u,a,%u,%u,64\n", i, i % 2, i, 4096);
