@@ -37,7 +37,7 @@ struct ftli_pass_result {
     uint64_t end_resident_bytes;  /* after the last event */
     uint64_t settled_resident_bytes;
     uint64_t settled_ns; /* after the last event */
-    bool settled;         /* what was resident then is at most 1.1 times what is live, and the slack */
+    bool settled;        /* what was resident then is at most 1.1 times what is live, and the slack */
     uint32_t threads;    /* that are not the players', while it ran */
     struct ftli_played played;
 };

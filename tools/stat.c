@@ -35,8 +35,8 @@ static void print_text(const struct ftli_stats_message *message, uint64_t lost)
 {
     const ftl_stats *stats = &message->stats;
     struct ftli_paint paint = ftli_text_paint(stdout);
-    printf("%s   up %s   pressure %s", message->runtime[0] == '\0' ? "runtime" : message->runtime,
-           ftli_text_time(message->time_ns).text, pressure_name(stats->pressure));
+    printf("%s   pressure %s", message->runtime[0] == '\0' ? "runtime" : message->runtime,
+           pressure_name(stats->pressure));
     if (stats->limit_bytes != 0) {
         printf(" %s of %s", ftli_text_percent((double)stats->committed_bytes / (double)stats->limit_bytes).text,
                ftli_text_bytes(stats->limit_bytes).text);

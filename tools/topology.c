@@ -108,12 +108,11 @@ void ftli_topology_print_error(const char *path, const char *message, FILE *out)
     if (number == 0 || column == 0 || *end != ':' || !read_line(path, number, line, sizeof line)) {
         return;
     }
-    /* Nothing of the file may move the cursor, and the caret stands under its character. */
-    int before = 0;
+    /* Nothing of the file may move the cursor. Columns count characters, as the caret does. */
     for (unsigned char *at = (unsigned char *)line; *at != '\0'; at++) {
         *at = *at < 0x20 || *at == 0x7f ? (unsigned char)' ' : *at;
-        before += (size_t)(at - (unsigned char *)line) + 1 < column && (*at & 0xc0) != 0x80;
     }
+    int before = column - 1 < sizeof line ? (int)column - 1 : 0;
     fprintf(out, "%5lu | %s\n      | %*s^\n", number, line, before, "");
 }
 
