@@ -32,10 +32,11 @@ struct meter {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool stop;                                     /* lock */
-    uint64_t settle_target;                        /* lock; resident at which memory counts as back */
-    bool settled;                                  /* lock */
-    uint64_t resident_bytes;                       /* lock; over the baseline, latest */
+    _Atomic bool settling;   /* nothing is asked any more that could keep the runtime from resting */
+    bool stop;               /* lock */
+    uint64_t settle_target;  /* lock; resident at which memory counts as back */
+    bool settled;            /* lock */
+    uint64_t resident_bytes; /* lock; over the baseline, latest */
     uint64_t peak_live_bytes, peak_resident_bytes; /* the meter's until it is joined */
     uint64_t cpu_ns;
 };
@@ -88,7 +89,7 @@ static void *meter_main(void *user)
         uint64_t live = live_bytes(meter->shared, meter->options->plan->player_count);
         meter->peak_live_bytes = live > meter->peak_live_bytes ? live : meter->peak_live_bytes;
         meter->peak_resident_bytes = resident > meter->peak_resident_bytes ? resident : meter->peak_resident_bytes;
-        if (meter->kind->sample != NULL) {
+        if (meter->kind->sample != NULL && !atomic_load_explicit(&meter->settling, memory_order_relaxed)) {
             meter->kind->sample(meter->kind->self);
         }
         uint64_t now_ns = ftli_measure_now_ns();
@@ -145,6 +146,7 @@ static void settle(struct meter *meter, uint64_t last_event_ns)
     const struct ftli_pass_options *options = meter->options;
     struct ftli_pass_result *result = &meter->shared->result;
     struct timespec until = at_time(last_event_ns + options->settle_ns);
+    atomic_store_explicit(&meter->settling, true, memory_order_relaxed);
     pthread_mutex_lock(&meter->lock);
     meter->settle_target = options->left_bytes + options->left_bytes / 10 + FTLI_PASS_SLACK_BYTES;
     int waited = 0;

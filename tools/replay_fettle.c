@@ -81,7 +81,11 @@ static int fettle_played(void *self, char *why, size_t why_size)
 {
     struct ftli_replay_fettle *fettle = self;
     fettle->drained = ftl_runtime_drain(fettle->runtime, 10 * SECOND);
-    return stats(fettle, &fettle->end, why, why_size);
+    int result = stats(fettle, &fettle->end, why, why_size);
+    if (fettle->end.live_bytes > fettle->peak.live_bytes) { /* it was over before the first sample */
+        fettle->peak = fettle->end;
+    }
+    return result;
 }
 
 static int fettle_settled(void *self, char *why, size_t why_size)

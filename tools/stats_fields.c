@@ -194,30 +194,15 @@ void ftli_stats_print_bytes(const ftl_stats *stats, FILE *out)
     const uint64_t terms[] = {stats->live_bytes,   stats->pending_bytes, stats->quarantined_bytes,
                               stats->cached_bytes, stats->slack_bytes,   stats->metadata_bytes};
     enum { TERMS = 6 };
-    /* In MiB from 100 MiB on, in KiB below: whole units, rounded down, and what is missing to the sum given to those that
-     * lost most by it. */
+    /* In MiB from 100 MiB on, in KiB below. The terms are rounded, and an exact sum is the sum of what is printed: a unit or
+     * two off its own rounding, but a reader who adds up finds it right. */
     unsigned shift = stats->committed_bytes >= (UINT64_C(100) << 20) ? 20 : 10;
-    uint64_t whole[TERMS], sum = 0, one = UINT64_C(1) << shift;
-    bool raised[TERMS] = {false};
-    uint64_t total = (stats->committed_bytes + one / 2) >> shift;
+    uint64_t half = UINT64_C(1) << (shift - 1), whole[TERMS], sum = 0;
     for (int i = 0; i < TERMS; i++) {
-        whole[i] = terms[i] >> shift;
+        whole[i] = (terms[i] + half) >> shift;
         sum += whole[i];
     }
-    for (int more = 0; more < TERMS && sum < total && ftli_stats_bytes_exact(stats); more++) {
-        int most = -1;
-        for (int i = 0; i < TERMS; i++) {
-            if (!raised[i] && terms[i] % one != 0 && (most < 0 || terms[i] % one > terms[most] % one)) {
-                most = i;
-            }
-        }
-        if (most < 0) {
-            break;
-        }
-        raised[most] = true;
-        whole[most]++;
-        sum++;
-    }
+    uint64_t total = ftli_stats_bytes_exact(stats) ? sum : (stats->committed_bytes + half) >> shift;
     fprintf(out, "committed %s =", ftli_text_count(total).text);
     for (int i = 0; i < TERMS; i++) {
         fprintf(out, "%s %s %s", i == 0 ? "" : " +", names[i], ftli_text_count(whole[i]).text);
