@@ -40,10 +40,12 @@ static void tensors(const struct ftli_replay *replay, const ftl_stats *end, cons
 static void bytes(const struct ftli_replay *replay, const struct ftli_replay_column *column, const struct tag *to)
 {
     const struct ftli_replay_fettle *fettle = column->fettle;
+    const ftl_stats *peak = &fettle->peak;
+    double efficiency = peak->committed_bytes == 0 ? 0 : (double)peak->live_bytes / (double)peak->committed_bytes;
     fputs("bytes     at the peak   ", to->out);
-    ftli_stats_print_bytes(&fettle->peak, to->out);
+    ftli_stats_print_bytes(peak, to->out);
     fprintf(to->out, "\n                        efficiency %s   fragmentation %s   resident %s (the kernel's figure)\n",
-            ftli_text_percent(fettle->end.efficiency).text, ftli_text_percent(fettle->peak.fragmentation).text,
+            ftli_text_percent(efficiency).text, ftli_text_percent(peak->fragmentation).text,
             ftli_text_bytes(column->result.peak_resident_bytes).text);
     fputs("          at the end    ", to->out);
     ftli_stats_print_bytes(&fettle->end, to->out);

@@ -163,6 +163,8 @@ uint32_t ftli_replay_fettle_judge(const struct ftli_replay_fettle *fettle, const
     must(&judgement, ftli_stats_bytes_exact(end), "committed is not the sum of its terms after the last event");
     must(&judgement, ftli_stats_bytes_exact(settled),
          "committed is not the sum of its terms when memory had gone back");
+    must(&judgement, settled->efficiency <= 1.0 && settled->fragmentation <= 1.0,
+         "efficiency %.2f or fragmentation %.2f is over 1", settled->efficiency, settled->fragmentation);
     must_be(&judgement, "pending", settled->pending, 0, "after a drain it is");
     must_be(&judgement, "quarantined", settled->quarantined, 0, "without a finalizer it is");
     must_be(&judgement, "stale handles", settled->stale_handles, 0, "the trace has");
