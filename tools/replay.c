@@ -158,7 +158,7 @@ static int play(struct ftli_replay *replay, const struct ftli_arguments *argumen
         return result;
     }
     const struct ftli_replay_fettle *fettle = replay->columns[0].fettle;
-    bool good = replay->fault_count == 0 && !(replay->strict && fettle->report.leaked > 0);
+    bool good = replay->fault_count == 0 && !(replay->strict && fettle != NULL && fettle->report.leaked > 0);
     if (json) {
         ftli_replay_print_json(replay, good, stdout);
         return good ? FTLI_EXIT_GOOD : FTLI_EXIT_FAULT;
@@ -195,6 +195,7 @@ static int run_trace(struct ftli_replay *replay, const struct ftli_arguments *ar
             munmap((void *)(uintptr_t)replay->columns[i].fettle, sizeof *replay->columns[i].fettle);
         }
     }
+    replay->plan = replay->options.plan = NULL;
     ftli_plan_unmake(&plan);
     return result;
 }
