@@ -48,7 +48,7 @@ struct ftli_pass_kind {
     int (*open)(void *self, struct ftli_target *target, char *why, size_t why_size);
     void (*sample)(void *self);                             /* every 5 ms, by the measuring thread */
     int (*played)(void *self, char *why, size_t why_size);  /* inside the measured time: drains */
-    int (*settled)(void *self, char *why, size_t why_size); /* at the very end: closes */
+    int (*settled)(void *self, char *why, size_t why_size); /* at the very end, when nobody samples any more: closes */
 };
 
 /* 0, or -1 with what went wrong in why; *out is then untouched. */

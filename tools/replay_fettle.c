@@ -81,17 +81,16 @@ static int fettle_played(void *self, char *why, size_t why_size)
 {
     struct ftli_replay_fettle *fettle = self;
     fettle->drained = ftl_runtime_drain(fettle->runtime, 10 * SECOND);
-    int result = stats(fettle, &fettle->end, why, why_size);
-    if (fettle->end.live_bytes > fettle->peak.live_bytes) { /* it was over before the first sample */
-        fettle->peak = fettle->end;
-    }
-    return result;
+    return stats(fettle, &fettle->end, why, why_size);
 }
 
 static int fettle_settled(void *self, char *why, size_t why_size)
 {
     struct ftli_replay_fettle *fettle = self;
     ftl_leak_report *leaks = NULL;
+    if (fettle->end.live_bytes > fettle->peak.live_bytes) { /* it was over before the first sample */
+        fettle->peak = fettle->end;
+    }
     if (stats(fettle, &fettle->settled, why, why_size) != 0) {
         return -1;
     }
