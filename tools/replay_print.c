@@ -27,6 +27,9 @@ void ftli_replay_print_head(const struct ftli_replay *replay, FILE *out)
     }
     fprintf(out, "%s, %s written\n", replay->options.play.real_speed ? "at its own speed" : "at full speed",
             replay->options.play.fill ? "memory" : "one byte of each page");
+    fprintf(out, "          at most %s live at once, %s; %s freed by another thread\n",
+            ftli_text_count(trace->peak_live_count).text, ftli_text_bytes(trace->peak_live_bytes).text,
+            ftli_text_percent(ratio(trace->crossing_count, trace->free_count)).text);
     if (replay->topology[0] != '\0') {
         fprintf(out, "topology  %s: %u thread%s of ours\n", replay->topology, replay->topology_threads,
                 replay->topology_threads == 1 ? "" : "s");
@@ -98,6 +101,13 @@ static void peak_cell(const replay_t *replay, const column_t *column, char *text
              ratio(column->result.peak_resident_bytes, replay->trace->peak_live_bytes));
 }
 
+/* Players at full speed run ahead of each other, so this is not quite what was recorded. */
+static void live_cell(const replay_t *replay, const column_t *column, char *text, size_t size)
+{
+    (void)replay;
+    snprintf(text, size, "%s", ftli_text_bytes(column->result.peak_live_bytes).text);
+}
+
 static void given_cell(const replay_t *replay, const column_t *column, char *text, size_t size)
 {
     uint64_t left = replay->trace->left_bytes;
@@ -132,6 +142,7 @@ void ftli_replay_print_table(const struct ftli_replay *replay, FILE *out)
     print_row_of(replay, out, "wall", wall_cell);
     print_row_of(replay, out, "cpu", cpu_cell);
     print_row_of(replay, out, "page faults", faults_cell);
+    print_row_of(replay, out, "live, as played", live_cell);
     print_row_of(replay, out, "resident, at the peak", peak_cell);
     if (replay->options.settle_ns > 0) {
         print_row_of(replay, out, "resident, given back", given_cell);
