@@ -276,6 +276,7 @@ static void vacate(struct ftli_port *port, struct ftli_device *device, uint64_t 
         ftli_u32_store_release(&port->state, FTLI_PORT_USED);
         return;
     }
+    (void)ftli_u32_load_acquire(&port->busy); /* pairs: port-busy; the last leave: all that the thread wrote is seen */
     ftli_u32_store_relaxed(&port->busy, 0);
     (void)ftli_rack_flush(&port->rack, device);
     ftli_u64_store_release(&port->thread_ended_ns, now_ns);
