@@ -1,5 +1,8 @@
 #include "tensor/extension.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <fettle/fettle.h>
 
 #define SPIN (UINT32_C(1) << 31)
@@ -100,4 +103,10 @@ uint64_t ftli_extension_take_child(struct ftli_table *table, struct ftli_extensi
     }
     unlock(extension, first);
     return child;
+}
+
+void ftli_site_copy(char *to, size_t bytes, const char *site)
+{
+    size_t length = site == NULL ? 0 : strlen(site);
+    (void)snprintf(to, bytes, "%s", site == NULL ? "" : length < bytes ? site : site + (length - bytes + 1));
 }

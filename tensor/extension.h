@@ -48,4 +48,7 @@ bool ftli_extension_remove_child(struct ftli_table *, struct ftli_extension *, u
 /* One child out, for a cascade; 0: there is none left. */
 uint64_t ftli_extension_take_child(struct ftli_table *, struct ftli_extension *);
 
+/* A site as reports show it: of a long path the end, where the file's name and the line are. NULL: empty. */
+void ftli_site_copy(char *to, size_t bytes, const char *site);
+
 #endif

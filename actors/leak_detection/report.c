@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/random.h"
+#include "tensor/extension.h"
 
 enum { FIRST_PLACES = 64 };
 
@@ -83,7 +84,7 @@ static void fill_row(ftl_leak *row, const struct ftli_leak_group *group, const s
     row->tag = oldest->tag;
     copy_text(row->label, sizeof row->label, ftli_label_text(labels, oldest->label));
     copy_text(row->scope, sizeof row->scope, ftli_label_text(labels, oldest->scope_label));
-    copy_text(row->site, sizeof row->site, oldest->site);
+    ftli_site_copy(row->site, sizeof row->site, oldest->site);
 }
 
 static int most_bytes_first(const void *a, const void *b)

@@ -39,6 +39,8 @@ static void judge_thread(const struct ftli_leak_detection *leaks, uint32_t port,
         return;
     if (leaks->world.thread_ended(leaks->world.user, port, born_ns, &ended_ns) != FTLI_THREAD_ENDED)
         return;
+    if (ended_ns > now_ns)
+        ended_ns = now_ns; /* seen a moment ago: the walk looks at the clock now and then only */
     if (now_ns >= ftli_deadline_ns(ended_ns, (uint64_t)settings->outlived_thread_ns))
         seen->cause = FTL_LEAK_OUTLIVED_THREAD;
     else
@@ -81,8 +83,7 @@ static bool look_once(const struct ftli_leak_detection *leaks, uint32_t slot, ui
     if (is_live && seen.cause == 0)
         judge_thread(leaks, ftli_header_port(header), leaks->world.opened_ns + born_ms * NS_PER_MS, now_ns, &seen);
     uint64_t again = ftli_u64_load_acquire(&header->word);
-    if (((word ^ again) & (FTLI_WORD_GENERATION | FTLI_WORD_STATE)) != 0 ||
-        ftli_header_scope(header) != scope_slot)
+    if (((word ^ again) & (FTLI_WORD_GENERATION | FTLI_WORD_STATE)) != 0 || ftli_header_scope(header) != scope_slot)
         return false;
     *out = seen;
     return true;

@@ -162,8 +162,7 @@ static void read_extension(struct ftl_runtime *runtime, uint32_t cold, ftl_tenso
     (void)snprintf(d->label, sizeof d->label, "%s",
                    ftli_label_text(&runtime->labels, ftli_u32_load_acquire(&extension->label)));
     const char *site = ftli_pointer_load_acquire(&extension->site);
-    if (site != NULL)
-        (void)snprintf(d->site, sizeof d->site, "%s", site);
+    ftli_site_copy(d->site, sizeof d->site, site);
 }
 
 /* The scope's handle, from the slot in the header and the scope's own word. */

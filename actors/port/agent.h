@@ -36,6 +36,8 @@ int ftli_stale(uint64_t id);
 
 /* Sampling: the port's countdown of the tier came to its end. */
 uint64_t ftli_sample_tier(struct ftli_port *, struct ftli_header *, uint32_t tier, uint64_t bytes); /* SLOW, or 0 */
+/* A port's next countdown of a tier, its first one too; 0: the tier is not sampled. */
+uint32_t ftli_sample_countdown(struct ftli_port *, const struct ftli_sampling *, unsigned tier);
 void ftli_sample_new(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
 void ftli_sample_drop(const struct ftli_agent *, const struct ftli_header *);
 

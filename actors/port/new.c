@@ -164,21 +164,17 @@ static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigne
     ftli_allocation_post(device, header);
 }
 
-static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes,
-                        uint32_t stamp_ms)
+static void note_sample(struct ftli_agent *agent, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
 {
     struct ftli_port *port = agent->port;
     const struct ftli_sampling *sampling = &agent->runtime->sampling;
     if (port == NULL)
         return;
-    (void)c;
     if (bytes >= sampling->every_one_from_bytes) {
         ftli_sample_new(port, header, bytes, stamp_ms);
         return;
     }
-    uint32_t tier = 0;
-    while (tier + 1 < sampling->tiers && bytes > sampling->up_to_bytes[tier])
-        tier++;
+    unsigned tier = ftli_sampling_tier(sampling, bytes);
     if (--port->countdown[tier] == 0)
         (void)ftli_sample_tier(port, header, tier, bytes);
 }
@@ -198,7 +194,7 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_PAGES;
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
-    note_sample(agent, header, c, birth->bytes, stamp_ms);
+    note_sample(agent, header, birth->bytes, stamp_ms);
     bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0;
     ftli_count(agent, &agent->counters->created_bytes, birth->bytes);
     if (c == 0)

@@ -101,7 +101,7 @@ static enum ftli_thread_fate thread_ended(void *user, uint32_t number, uint64_t 
     struct ftli_port *port = ftli_port_at(number - 1, runtime->number);
     if (port == NULL)
         return FTLI_THREAD_UNKNOWN;
-    uint64_t ended = ftli_u64_load_acquire(&port->thread_ended_ns);
+    uint64_t ended = ftli_port_thread_ended_ns(port, runtime);
     if (ended == 0 || born_ns > ended)
         return FTLI_THREAD_UNKNOWN;
     *ended_ns = ended;
@@ -115,7 +115,7 @@ static uint64_t claim_idle(void *user, uint64_t now_ns)
     uint64_t working = ftli_port_claim_idle(runtime, now_ns);
     ftli_runtime_look_at_peak(runtime);
     ftli_defragmentation_note(&runtime->defragmentation);
-    if (runtime->sampling.tiers != 0)
+    if (runtime->sampling.every_one_from_bytes != UINT64_MAX)
         ftli_tracking_note(&runtime->tracking);
     return working;
 }
@@ -259,12 +259,8 @@ static int init_watchers(struct ftl_runtime *runtime)
     if (settings == NULL)
         settings = &no_tracking;
     ftli_sampling_from(&runtime->sampling, settings);
-    for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++) {
-        uint32_t tier = 0;
-        while (tier + 1 < runtime->sampling.tiers && ftli_class_bytes(c) > runtime->sampling.up_to_bytes[tier])
-            tier++;
-        runtime->tier_of_class[c] = (uint8_t)tier;
-    }
+    for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++)
+        runtime->tier_of_class[c] = (uint8_t)ftli_sampling_tier(&runtime->sampling, ftli_class_bytes(c));
     struct ftli_tracking_world tracking = {
         .settings = settings, .take_events = take_events, .read_load = read_load, .user = runtime};
     int status = ftli_tracking_init(&runtime->tracking, &tracking);
@@ -340,6 +336,10 @@ static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
     if (status != FTL_OK)
         return ftli_fail(status, "the runtime's actors: no memory");
     runtime->fast_bytes = runtime->allocation_settings->small_bytes;
+    /* Above it every tensor is recorded, which is the slow path's; 0: so are all, and each countdown is 1. */
+    uint64_t every_one = runtime->sampling.every_one_from_bytes;
+    if (every_one != 0 && every_one <= runtime->fast_bytes)
+        runtime->fast_bytes = every_one - 1;
     runtime->refuse_pinned = runtime->topology->pinned_on_close == FTLI_PINNED_REFUSE;
     status = ftli_kernel_start(runtime->kernel);
     if (status != FTL_OK)

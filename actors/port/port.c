@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "actors/port/runtime.h"
+#include "actors/port/agent.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
 
@@ -133,8 +133,8 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->born_scope = port->index < FTLI_HEADER_PORTS_MOST ? (port->index + 1) << FTLI_HEADER_PORT_SHIFT : 0;
     ftli_u64_store_relaxed(&port->thread_ended_ns, 0);
     port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    for (uint32_t i = 0; i < FTLI_TRACKING_TIERS; i++)
-        port->countdown[i] = runtime->sampling.period[i];
+    for (uint32_t i = 0; i <= FTLI_TRACKING_TIERS; i++)
+        port->countdown[i] = ftli_sample_countdown(port, &runtime->sampling, i);
     ftli_rack_init(&port->rack, runtime->device);
     ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
     ftli_u32_store_release(&port->runtime, runtime->number);
@@ -268,7 +268,7 @@ static void claim(struct ftli_port *const *claimed, uint32_t n, struct ftli_devi
 
 /* A dead thread's port waits for the next thread. Its busy word may have been left set, by a thread that was ended inside a
  * call; nobody is inside any more. */
-static void vacate(struct ftli_port *port, struct ftli_device *device, uint64_t now_ns)
+static void vacate(struct ftli_port *port, struct ftl_runtime *runtime, uint64_t now_ns)
 {
     if (!take_in_state(port, FTLI_PORT_USED))
         return;
@@ -278,9 +278,20 @@ static void vacate(struct ftli_port *port, struct ftli_device *device, uint64_t 
     }
     (void)ftli_u32_load_acquire(&port->busy); /* pairs: port-busy; the last leave: all that the thread wrote is seen */
     ftli_u32_store_relaxed(&port->busy, 0);
-    (void)ftli_rack_flush(&port->rack, device);
+    (void)ftli_rack_flush(&port->rack, runtime->device);
     ftli_u64_store_release(&port->thread_ended_ns, now_ns);
     ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
+    ftli_leak_detection_note(&runtime->leak_detection);
+}
+
+/* A thread that ended while its port held nothing is not seen by the tick, which rests then: so who asks looks, and has the
+ * tick come to vacate the port. */
+uint64_t ftli_port_thread_ended_ns(struct ftli_port *port, struct ftl_runtime *runtime)
+{
+    if (ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED || !is_dead(port))
+        return ftli_u64_load_acquire(&port->thread_ended_ns);
+    ftli_allocation_need_tick(runtime->device);
+    return ftli_kernel_now_ns(runtime->kernel);
 }
 
 uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
@@ -306,7 +317,7 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
             working++;
             continue;
         }
-        vacate(port, runtime->device, now_ns);
+        vacate(port, runtime, now_ns);
         if (ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED || ftli_rack_is_empty(&port->rack))
             continue;
         if (n < CLAIMS_MOST)

@@ -32,17 +32,17 @@ enum ftli_port_state {
 };
 
 struct ftli_port {
-    FTLI_ALIGNED(64) ftli_atomic_u32 busy;   /* the owner's; pairs: port-claim */
-    ftli_atomic_u32 gate;                    /* the claimer's; pairs: port-claim */
-    ftli_atomic_u32 runtime;                 /* number; 0: none */
-    uint32_t strict;                         /* 1: no membarrier here; busy and gate are sequentially consistent */
-    uint64_t born_word;                      /* bits of a new word: FIXED, and SLOW where every drop is a message */
-    uint32_t born_flags;                     /* likewise of the record */
-    uint32_t born_scope;                     /* of a new header's scope word: the port's number */
-    uint32_t home;                           /* shard that is tried first */
-    uint32_t countdown[FTLI_TRACKING_TIERS]; /* news until the next sampled one, per tier */
-    uint64_t random;                         /* of the next countdown */
-    struct ftl_runtime *owner;               /* the runtime */
+    FTLI_ALIGNED(64) ftli_atomic_u32 busy;       /* the owner's; pairs: port-claim */
+    ftli_atomic_u32 gate;                        /* the claimer's; pairs: port-claim */
+    ftli_atomic_u32 runtime;                     /* number; 0: none */
+    uint32_t strict;                             /* 1: no membarrier here; busy and gate are sequentially consistent */
+    uint64_t born_word;                          /* bits of a new word: FIXED, and SLOW where every drop is a message */
+    uint32_t born_flags;                         /* likewise of the record */
+    uint32_t born_scope;                         /* of a new header's scope word: the port's number */
+    uint32_t home;                               /* shard that is tried first */
+    uint32_t countdown[FTLI_TRACKING_TIERS + 1]; /* news until the next sampled one, per tier; the last: of none */
+    uint64_t random;                             /* of the next countdown */
+    struct ftl_runtime *owner;                   /* the runtime */
     struct ftli_rack rack;
     FTLI_ALIGNED(64) struct ftli_counters counters; /* written by the owner, read by any */
     /* ---- not the owner's */
@@ -108,6 +108,8 @@ struct ftli_port *ftli_port_acquire(struct ftl_runtime *);
 /* The ports of a runtime, for sums: index 0 .. ftli_port_count() - 1, NULL where one is another's. */
 uint32_t ftli_port_count(void);
 struct ftli_port *ftli_port_at(uint32_t index, uint32_t runtime);
+/* When a thread of it was last seen to be gone, looking now as well; 0: never. */
+uint64_t ftli_port_thread_ended_ns(struct ftli_port *, struct ftl_runtime *);
 
 /* Ports idle for 50 ms, and those of dead threads, give up their magazines. Returns how many still hold or work. */
 uint64_t ftli_port_claim_idle(void *runtime, uint64_t now_ns);

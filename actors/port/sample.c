@@ -9,28 +9,27 @@ uint32_t ftli_stamp_refresh(struct ftl_runtime *runtime)
     return now_ms;
 }
 
-static uint64_t next_random(uint64_t *state)
+/* Half a ring is full: the actor comes, before events are lost. */
+static void put(struct ftli_port *port, const struct ftli_event_record *event)
 {
-    uint64_t x = *state; /* xorshift64: Marsaglia 2003 */
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return *state = x;
+    if (ftli_event_ring_put(&port->ring, event))
+        ftli_tracking_note(&port->owner->tracking);
 }
 
-/* The next gap is uniform in 1 .. 2 * period - 1, so its mean is the period and no rhythm of the program is missed. */
-static uint32_t next_countdown(struct ftli_port *port, uint32_t period)
+uint32_t ftli_sample_countdown(struct ftli_port *port, const struct ftli_sampling *sampling, unsigned tier)
 {
-    return period <= 1 ? 1 : 1 + (uint32_t)(next_random(&port->random) % (2 * (uint64_t)period - 1));
+    if (sampling->every_one_from_bytes == 0)
+        return 1; /* every tensor, whatever its tier */
+    return tier < FTLI_TRACKING_TIERS ? ftli_sampling_countdown(sampling, tier, &port->random) : 0;
 }
 
 FTLI_NOINLINE uint64_t ftli_sample_tier(struct ftli_port *port, struct ftli_header *header, uint32_t tier,
                                         uint64_t bytes)
 {
-    uint32_t period = port->owner->sampling.period[tier];
-    if (period == 0)
+    uint32_t countdown = ftli_sample_countdown(port, &port->owner->sampling, tier);
+    if (countdown == 0)
         return 0; /* not sampled: the countdown has come round */
-    port->countdown[tier] = next_countdown(port, period);
+    port->countdown[tier] = countdown;
     ftli_sample_new(port, header, bytes, ftli_u32_load_relaxed(&header->stamp));
     return FTLI_WORD_SLOW;
 }
@@ -42,7 +41,7 @@ void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, uint64_
     ftli_u64_store_release(&header->record, record);
     struct ftli_event_record event = {
         .record = record, .bytes = bytes, .stamp_ms = stamp_ms, .kind = FTLI_EVENT_CREATED, .thread = port->index};
-    ftli_event_ring_put(&port->ring, &event);
+    put(port, &event);
     ftli_u64_add_owner(&port->counters.sampled, 1);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);
 }
@@ -61,6 +60,6 @@ void ftli_sample_drop(const struct ftli_agent *agent, const struct ftli_header *
                                       .kind = FTLI_EVENT_DROPPED,
                                       .lived_ms = now_ms - born_ms,
                                       .thread = port->index};
-    ftli_event_ring_put(&port->ring, &event);
+    put(port, &event);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);
 }

@@ -145,8 +145,10 @@ int ftl_scope_end(ftl_scope scope, uint64_t *dropped)
     int64_t n = ftli_port_is_inherited(runtime)
                     ? FTL_ENOTSUP
                     : ftli_scope_end_slot(&runtime->scopes, scope.id, ftli_runtime_ms(runtime), give_up, runtime);
-    if (n > 0)
-        ftli_leak_detection_note(&runtime->leak_detection);
+    struct ftli_scope *slot = ftli_scope_find(&runtime->scopes, scope.id);
+    if (n > 0 && slot != NULL && ftli_scope_members_of(ftli_u64_load_acquire(&slot->word)) != 0)
+        ftli_leak_detection_note(
+            &runtime->leak_detection); /* some outlived it: it keeps its slot until they are gone */
     ftli_runtime_leave(runtime);
     if (n < 0)
         return ftli_fail((int)n, n == FTL_ESTALE ? "the scope has ended" : "not in a forked child");

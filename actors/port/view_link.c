@@ -6,22 +6,25 @@
 
 /* ---- views ------------------------------------------------------------------------------------------------------------- */
 
-static int retain_root(ftl_tensor base, struct ftli_header **root, uint64_t *root_id)
+/* *start: where the base begins in its root. */
+static int retain_root(ftl_tensor base, struct ftli_header **root, uint64_t *root_id, int64_t *start)
 {
     struct ftli_header *header = ftli_registry_find(base.id);
     struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(base.id));
     if (header == NULL || runtime == NULL)
         return ftli_fail(ftli_stale(base.id), "base: the tensor is gone");
-    /* The base is held while its root is read, so that a view's extension cannot go away under this call. */
+    /* The base is held while it is read, so that a view's extension and offset cannot become another's under this call. */
     int status = ftl_tensor_retain(base);
     if (status != FTL_OK)
         return ftli_fail(status, "base: the tensor is gone, or has too many references");
     *root = header;
     *root_id = base.id;
+    *start = 0;
     if ((ftli_record_flags(ftli_u64_load_acquire(&header->record)) & FTLI_HEADER_VIEW) == 0)
         return FTL_OK;
     *root_id = ftli_u64_load_acquire(&ftli_extension(&runtime->table, ftli_u32_load_acquire(&header->cold))->root);
     *root = ftli_registry_find(*root_id);
+    *start = (int64_t)ftli_u64_load_acquire(&header->data);
     status = ftl_tensor_retain((ftl_tensor){*root_id});
     (void)ftl_tensor_drop(base);
     return status == FTL_OK ? FTL_OK : ftli_fail(status, "base: its root has too many references");
@@ -104,13 +107,11 @@ int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const i
     int64_t lowest = 0, end = (int64_t)view.bytes;
     if (strides != NULL && ftli_shape_extent(d.dtype, ndim, shape, strides, &lowest, &end) != FTL_OK)
         return ftli_fail(FTL_EINVAL, "strides: reach beyond 2^63 - 1 bytes");
-    status = retain_root(base, &root, &view.root_id);
+    int64_t start;
+    status = retain_root(base, &root, &view.root_id, &start);
     if (status != FTL_OK)
         return status;
     struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(base.id));
-    int64_t start = 0;
-    if (view.root_id != base.id)
-        start = (int64_t)ftli_u64_load_acquire(&ftli_registry_find(base.id)->data);
     int64_t root_bytes = (int64_t)ftli_size_bytes(ftli_u64_load_acquire(&root->size));
     bool inside = byte_offset >= 0 && byte_offset <= root_bytes - start && start + byte_offset + lowest >= 0 &&
                   end <= root_bytes - start - byte_offset;
