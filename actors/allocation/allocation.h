@@ -46,11 +46,14 @@ int ftli_allocation_refill(struct ftli_device *, struct ftli_rack *, uint32_t *h
                            struct ftli_header **out);
 /* One without a rack: for calls that have no port. */
 int ftli_allocation_take_small(struct ftli_device *, unsigned size_class, struct ftli_header **out);
-/* A FREE header with whole pages. *zeroed: they are known to be zero. */
+/* A FREE header with whole pages. */
+struct ftli_pages {
+    struct ftli_header *header;
+    bool zeroed; /* they are known to be zero */
+    bool most;   /* the shard has more out than ever, by 1 %: a moment to look at the peak */
+};
 int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t bytes, size_t alignment,
-                               struct ftli_header **out, bool *zeroed);
-/* True when whole pages in tensors are more than ever, by 1 %: a moment to look at the peak. */
-bool ftli_allocation_probe_peak(struct ftli_device *);
+                               struct ftli_pages *out);
 /* A FREE header without memory, for a view. */
 int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
 /* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */
@@ -94,6 +97,9 @@ uint64_t ftli_allocation_block_bytes(const struct ftli_device *, const struct ft
 ftli_event *ftli_allocation_completed(struct ftli_device *);
 /* Something waits or is held: the tick must run. One load if it does. Async-signal-safe. */
 void ftli_allocation_need_tick(struct ftli_device *);
+
+/* True: the tick runs, and what it refreshes is at most a few ticks old. */
+bool ftli_allocation_is_ticking(const struct ftli_device *);
 
 /* ---- the actor */
 enum { FTLI_TICK_NS = 25 * 1000 * 1000 };

@@ -197,8 +197,16 @@ int ftli_allocation_take_small(struct ftli_device *device, unsigned c, struct ft
     return taken > 0 ? FTL_OK : taken;
 }
 
+static void count_pages(struct ftli_shard *shard, uint64_t block_bytes, struct ftli_pages *out)
+{
+    shard->pages_out += block_bytes;
+    out->most = shard->pages_out > shard->pages_most + shard->pages_most / 128;
+    if (out->most)
+        shard->pages_most = shard->pages_out;
+}
+
 int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint64_t bytes, size_t alignment,
-                               struct ftli_header **out, bool *zeroed)
+                               struct ftli_pages *out)
 {
     bool large = bytes >= device->settings.large_bytes || alignment > SEGMENT_BYTES / 2 || device->shard_count == 1;
     struct ftli_shard *shard = &device->shards[0];
@@ -208,28 +216,21 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
         shard = acquire(device, home);
     (void)ftli_shard_collect(shard, FTLI_REFILL_MOST);
     void *block;
-    int status = ftli_heap_take_pages(&shard->heap, bytes, alignment, &block, zeroed);
+    int status = ftli_heap_take_pages(&shard->heap, bytes, alignment, &block, &out->zeroed);
     for (unsigned tries = 0; status == FTL_ENOMEM && !large && tries < 4; tries++) {
         status = feed(device, shard);
         if (status != FTL_OK)
             return status;
-        status = ftli_heap_take_pages(&shard->heap, bytes, alignment, &block, zeroed);
+        status = ftli_heap_take_pages(&shard->heap, bytes, alignment, &block, &out->zeroed);
     }
-    if (status == FTL_OK && attach(shard, &block, 1, 0, out) == 0)
+    if (status == FTL_OK && attach(shard, &block, 1, 0, &out->header) == 0)
         status = FTL_ELIMIT;
-    ftli_token_release(&shard->token);
     if (status == FTL_OK)
-        (void)ftli_u64_fetch_add_relaxed(&device->pages_out, bytes);
+        count_pages(shard, bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1), out);
+    ftli_token_release(&shard->token);
     if (status == FTL_OK)
         ftli_allocation_need_tick(device);
     return status;
-}
-
-bool ftli_allocation_probe_peak(struct ftli_device *device)
-{
-    uint64_t out = ftli_u64_load_relaxed(&device->pages_out);
-    uint64_t most = ftli_u64_load_relaxed(&device->pages_most);
-    return out > most + most / 128 && ftli_u64_cas_acq_rel(&device->pages_most, &most, out);
 }
 
 int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)
@@ -278,4 +279,9 @@ void ftli_allocation_abandon(struct ftli_device *device, struct ftli_header *hea
     ftli_token_take(&shard->token);
     (void)ftli_heap_give(&shard->heap, block);
     ftli_token_release(&shard->token);
+}
+
+bool ftli_allocation_is_ticking(const struct ftli_device *device)
+{
+    return ftli_u32_load_relaxed(&device->ticking) != 0;
 }

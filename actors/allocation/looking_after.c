@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/assert.h"
+
 #define COLLECT_MOST      4096
 #define SEGMENTS_AT_ONCE  16
 #define CHILD_KEEPS_BYTES (UINT64_C(2) << 20) /* of free granules, between ticks */
@@ -193,7 +195,14 @@ uint64_t ftli_allocation_block_bytes(const struct ftli_device *device, const str
         return ftli_class_bytes(c);
     if ((ftli_record_flags(record) & FTLI_HEADER_VIEW) != 0)
         return 0;
-    return ftli_heap_block_bytes(&device->space, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data));
+    uint64_t bytes = ftli_size_bytes(ftli_u64_load_acquire(&header->size));
+    uint64_t block_bytes =
+        bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(uint64_t)(FTLI_PAGE_BYTES - 1);
+    FTLI_ASSERT(ftli_word_state(ftli_u64_load_acquire(&header->word)) == FTLI_LIVE ||
+                    block_bytes ==
+                        ftli_heap_block_bytes(&device->space, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data)),
+                "%llu bytes of pages", (unsigned long long)block_bytes);
+    return block_bytes;
 }
 
 ftli_event *ftli_allocation_completed(struct ftli_device *device)

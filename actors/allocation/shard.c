@@ -48,10 +48,10 @@ static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64
     void *block = (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data);
     bool owns = (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) == 0;
     bool completes = ftli_header_purpose(header) != FTLI_PURPOSE_GIVE_BACK;
-    uint64_t block_bytes = owns ? ftli_heap_block_bytes(&shard->device->space, block) : 0;
+    uint64_t block_bytes = ftli_allocation_block_bytes(shard->device, header);
     if (owns) {
         if (ftli_record_class(ftli_u64_load_relaxed(&header->record)) == 0)
-            (void)ftli_u64_fetch_add_relaxed(&shard->device->pages_out, -ftli_header_own_bytes(header));
+            shard->pages_out -= block_bytes;
         int status = ftli_heap_give(&shard->heap, block);
         FTLI_INVARIANT(status == FTL_OK, "block %p of shard %u: %d", block, shard->index, status);
     }

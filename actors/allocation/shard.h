@@ -26,6 +26,7 @@ struct ftli_shard {
     ftli_atomic_pointer in_hand; /* taken from the mailbox, not looked at yet; others only ask whether it is NULL */
     ftli_link *bare;
     uint64_t bare_count;
+    uint64_t pages_out, pages_most; /* bytes of spans in tensors, and the most when the peak was looked at last */
     struct ftli_device *device;
     struct ftli_heap heap;
     struct ftli_counters counters;
@@ -42,9 +43,8 @@ struct ftli_device {
     uint64_t limit_bytes, hard_bytes;
     struct ftli_space space;
     struct ftli_depot depot;
-    uint8_t capacity[FTLI_CLASSES];        /* of a magazine */
-    bool strict;                           /* no membarrier here: need_tick orders its own stores */
-    ftli_atomic_u64 pages_out, pages_most; /* bytes of spans in tensors, and the most that a probe has seen */
+    uint8_t capacity[FTLI_CLASSES]; /* of a magazine */
+    bool strict;                    /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
     ftli_atomic_u32 ticking_order;

@@ -109,20 +109,20 @@ static unsigned class_for(const struct ftl_runtime *runtime, uint64_t bytes, siz
     return bytes <= small && bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0;
 }
 
-static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_header **out,
-                       bool *zeroed)
+static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
 {
     struct ftli_device *device = agent->runtime->device;
     uint32_t home = agent->port != NULL ? agent->port->home : 0;
     int status;
-    *zeroed = false;
+    *out = (struct ftli_pages){NULL, false, false};
     if (c == 0) {
-        status = ftli_allocation_take_pages(device, &home, birth->bytes, birth->alignment, out, zeroed);
+        status = ftli_allocation_take_pages(device, &home, birth->bytes, birth->alignment, out);
     } else if (agent->port != NULL) {
-        *out = ftli_rack_take(&agent->port->rack, c);
-        status = *out != NULL ? FTL_OK : ftli_allocation_refill(device, &agent->port->rack, &home, c, out);
+        out->header = ftli_rack_take(&agent->port->rack, c);
+        status =
+            out->header != NULL ? FTL_OK : ftli_allocation_refill(device, &agent->port->rack, &home, c, &out->header);
     } else {
-        status = ftli_allocation_take_small(device, c, out);
+        status = ftli_allocation_take_small(device, c, &out->header);
     }
     if (agent->port != NULL)
         agent->port->home = home;
@@ -130,11 +130,10 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
 }
 
 /* Exhausted: what is cached goes back, then what is pending may help, within the wait; CORE.md section 3 rule 2. */
-static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *birth, unsigned c,
-                               struct ftli_header **out, bool *zeroed)
+static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
 {
     struct ftl_runtime *runtime = agent->runtime;
-    int status = take_memory(agent, birth, c, out, zeroed);
+    int status = take_memory(agent, birth, c, out);
     if (FTLI_LIKELY(status == FTL_OK))
         return FTL_OK;
     ftli_event *completed = ftli_allocation_completed(runtime->device);
@@ -144,7 +143,7 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
         if (agent->port != NULL)
             (void)ftli_rack_flush(&agent->port->rack, runtime->device);
         ftli_allocation_relieve(runtime->device);
-        status = take_memory(agent, birth, c, out, zeroed);
+        status = take_memory(agent, birth, c, out);
         if (status == FTL_OK || birth->wait_ns <= 0 || ftli_kernel_is_service_thread(runtime->kernel)) {
             ftli_event_cancel(completed);
             return status;
@@ -181,10 +180,11 @@ static void note_sample(struct ftli_agent *agent, struct ftli_header *header, ui
 
 /* Makes the tensor LIVE and counts it. Its handle. */
 static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const struct birth *birth, unsigned c,
-                     uint32_t flags, uint64_t block_bytes)
+                     uint32_t flags)
 {
     struct ftl_runtime *runtime = agent->runtime;
-    uint32_t stamp_ms = ftli_stamp_refresh(runtime);
+    uint32_t stamp_ms = ftli_allocation_is_ticking(runtime->device) ? ftli_u32_load_relaxed(&runtime->stamp_ms)
+                                                                    : ftli_stamp_refresh(runtime);
     if (runtime->cleanup.every_drop_is_a_message)
         flags |= FTLI_HEADER_MESSAGE;
     uint32_t scope = birth->scope != 0 ? ftli_handle_slot(birth->scope) : 0;
@@ -198,7 +198,7 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0;
     ftli_count(agent, &agent->counters->created_bytes, birth->bytes);
     if (c == 0)
-        ftli_count(agent, &agent->counters->created_page_bytes, block_bytes);
+        ftli_count(agent, &agent->counters->created_page_bytes, ftli_allocation_block_bytes(runtime->device, header));
     ftli_count(agent, &agent->counters->created[c], 1);
     uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | (slow ? FTLI_WORD_SLOW : 0));
     return ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
@@ -209,13 +209,14 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     struct ftl_runtime *runtime = agent->runtime;
     unsigned c = class_for(runtime, birth->bytes, birth->alignment);
     struct ftli_header *header;
-    bool zeroed;
-    int status = take_memory_or_wait(agent, birth, c, &header, &zeroed);
+    struct ftli_pages memory;
+    int status = take_memory_or_wait(agent, birth, c, &memory);
     if (status != FTL_OK)
         return status == FTL_ELIMIT
                    ? ftli_fail(status, "%llu bytes: over the limit of the device or of its tensors",
                                (unsigned long long)birth->bytes)
                    : ftli_fail(status, "%llu bytes: the system has no more memory", (unsigned long long)birth->bytes);
+    header = memory.header;
     clear_cold(runtime, header);
     uint32_t flags = birth->scope != 0 ? FTLI_HEADER_SCOPED : 0;
     if (needs_extension(birth) && extend(runtime, header, birth, &flags) != FTL_OK) {
@@ -223,12 +224,11 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
         return ftli_fail(FTL_ENOMEM, "no memory for what the options ask for");
     }
     void *block = (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data);
-    if (birth->zero && !zeroed && birth->bytes != 0)
+    if (birth->zero && !memory.zeroed && birth->bytes != 0)
         memset(block, 0, birth->bytes);
-    uint64_t block_bytes = c != 0 ? 0 : ftli_allocation_block_bytes(runtime->device, header);
     *made = header;
-    *id = bear(agent, header, birth, c, flags, block_bytes);
-    if (c == 0 && ftli_allocation_probe_peak(runtime->device))
+    *id = bear(agent, header, birth, c, flags);
+    if (memory.most)
         ftli_runtime_look_at_peak(runtime);
     return FTL_OK;
 }

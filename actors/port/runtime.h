@@ -33,7 +33,7 @@ struct ftl_runtime {
     ftli_atomic_u32 state;
     ftli_atomic_u64 bypassing; /* calls inside that have no port */
     ftli_atomic_u32 parity;    /* of drain's epoch, 0 or 1 */
-    ftli_token draining, closing;
+    ftli_token draining, closing, peak_token;
     struct ftli_topology *topology;
     ftli_kernel *kernel;
     uint64_t opened_ns;

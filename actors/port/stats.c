@@ -62,12 +62,13 @@ static uint32_t pressure_level(const struct ftl_runtime *runtime)
 static void note_peak(struct ftl_runtime *runtime, uint64_t live_bytes, uint64_t committed)
 {
     uint64_t peak = ftli_u64_load_relaxed(&runtime->peak_live_bytes);
-    while (live_bytes > peak) {
-        if (ftli_u64_cas_acq_rel(&runtime->peak_live_bytes, &peak, live_bytes)) {
-            ftli_u64_store_relaxed(&runtime->committed_at_peak, committed);
-            return;
-        }
+    if (live_bytes <= peak || !ftli_token_try_take(&runtime->peak_token))
+        return;
+    if (live_bytes > ftli_u64_load_relaxed(&runtime->peak_live_bytes)) {
+        ftli_u64_store_relaxed(&runtime->peak_live_bytes, live_bytes);
+        ftli_u64_store_relaxed(&runtime->committed_at_peak, committed > live_bytes ? committed : live_bytes);
     }
+    ftli_token_release(&runtime->peak_token);
 }
 
 void ftli_runtime_look_at_peak(struct ftl_runtime *runtime)
