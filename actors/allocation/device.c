@@ -225,8 +225,10 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
     }
     if (status == FTL_OK && attach(shard, &block, 1, 0, &out->header) == 0)
         status = FTL_ELIMIT;
-    if (status == FTL_OK)
+    if (status == FTL_OK) {
+        ftli_u64_store_release(&out->header->size, ftli_size_make(bytes, 0, 0)); /* says how large its block is */
         count_pages(shard, bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1), out);
+    }
     ftli_token_release(&shard->token);
     if (status == FTL_OK)
         ftli_allocation_need_tick(device);

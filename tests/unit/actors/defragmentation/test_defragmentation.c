@@ -63,9 +63,11 @@ TestSuite(defragmentation, .init = open_device, .fini = close_device);
 static void take_all(uint64_t bytes)
 {
     uint32_t home = 0;
-    bool zeroed;
-    for (unsigned i = 0; i < 64; i++)
-        cr_assert_eq(ftli_allocation_take_pages(device, &home, bytes, 64, &taken[i], &zeroed), FTL_OK);
+    for (unsigned i = 0; i < 64; i++) {
+        struct ftli_pages pages;
+        cr_assert_eq(ftli_allocation_take_pages(device, &home, bytes, 64, &pages), FTL_OK);
+        taken[i] = pages.header;
+    }
 }
 
 static void give(unsigned i)

@@ -14,10 +14,11 @@ static struct ftli_header *take(uint64_t bytes)
 {
     struct ftli_header *header;
     uint32_t home = 0;
-    bool zeroed;
-    int status = bytes <= 32768 ? ftli_allocation_take_small(device, ftli_size_class(bytes), &header)
-                                : ftli_allocation_take_pages(device, &home, bytes, 64, &header, &zeroed);
+    struct ftli_pages pages;
+    int status = bytes <= 32768 ? ftli_allocation_take_small(device, ftli_size_class(bytes), &pages.header)
+                                : ftli_allocation_take_pages(device, &home, bytes, 64, &pages);
     cr_assert_eq(status, FTL_OK);
+    header = pages.header;
     ftli_u64_store_release(&header->size, ftli_size_make(bytes, FTL_U8, 1));
     (void)ftli_word_new(&header->word, FTLI_WORD_SLOW);
     good.created++;
