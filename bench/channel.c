@@ -1,8 +1,10 @@
 #include "bench/channel.h"
 
-void bench_channel_init(struct bench_channel *channel, struct bench_batch *ring, uint32_t capacity, uint32_t producers)
+void bench_channel_init(struct bench_channel *channel, struct bench_batch *ring, uint32_t capacity, uint32_t swing,
+                        uint32_t producers)
 {
-    *channel = (struct bench_channel){.ring = ring, .capacity = capacity, .producers = producers};
+    *channel = (struct bench_channel){
+        .ring = ring, .capacity = capacity, .room_mark = capacity - swing, .work_mark = swing, .producers = producers};
     pthread_mutex_init(&channel->lock, NULL);
     pthread_cond_init(&channel->room, NULL);
     pthread_cond_init(&channel->work, NULL);
@@ -18,7 +20,7 @@ void bench_channel_put(struct bench_channel *channel, const struct bench_batch *
     }
     channel->ring[(channel->head + channel->count) % channel->capacity] = *batch;
     channel->count++;
-    bool wake = channel->waiting_for_work > 0 && channel->count >= channel->capacity / 2;
+    bool wake = channel->waiting_for_work > 0 && channel->count >= channel->work_mark;
     pthread_mutex_unlock(&channel->lock);
     if (wake) {
         pthread_cond_broadcast(&channel->work);
@@ -47,7 +49,7 @@ bool bench_channel_take(struct bench_channel *channel, struct bench_batch *out)
         *out = channel->ring[channel->head];
         channel->head = (channel->head + 1) % channel->capacity;
         channel->count--;
-        wake = channel->waiting_for_room > 0 && channel->count <= channel->capacity / 2;
+        wake = channel->waiting_for_room > 0 && channel->count <= channel->room_mark;
     }
     pthread_mutex_unlock(&channel->lock);
     if (wake) {

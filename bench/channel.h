@@ -1,9 +1,9 @@
 /* A bounded queue of batches between threads, for workloads in which one thread makes and another drops.
  *
  * What     Producers put whole batches, consumers take whole batches, so that the queue's own cost (a mutex) is shared by
- *          many tensors. Nobody spins: a producer that finds it full sleeps until it is half empty, a consumer that finds
- *          it empty sleeps until it is half full or no producer is left. Half, so that a wake is paid once in many
- *          batches.
+ *          many tensors. Nobody spins: a producer that finds it full sleeps until no more than room_mark batches are
+ *          left, a consumer that finds it empty until there are work_mark, or no producer is left. So a wake is paid
+ *          once in many batches.
  * Owns     Its ring, which is the caller's memory.
  * Threads  Any number on either side.
  */
@@ -28,11 +28,14 @@ struct bench_channel {
     pthread_cond_t room, work;
     struct bench_batch *ring; /* lock, and all below */
     uint32_t capacity, head, count;
+    uint32_t room_mark, work_mark;
     uint32_t waiting_for_room, waiting_for_work;
     uint32_t producers; /* that may still put */
 };
 
-void bench_channel_init(struct bench_channel *channel, struct bench_batch *ring, uint32_t capacity, uint32_t producers);
+/* swing: how many batches may come or go between two wakes. */
+void bench_channel_init(struct bench_channel *channel, struct bench_batch *ring, uint32_t capacity, uint32_t swing,
+                        uint32_t producers);
 void bench_channel_put(struct bench_channel *channel, const struct bench_batch *batch);
 /* One producer puts no more. */
 void bench_channel_leave(struct bench_channel *channel);

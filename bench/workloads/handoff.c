@@ -5,7 +5,7 @@
 #include "bench/channel.h"
 #include "tools/pages.h"
 
-enum { PAIR_RING = 64, SIXTEEN_RING = 1024, SIXTEEN = 16 }; /* batches in a ring */
+enum { PAIR_RING = 64, PAIR_SWING = 32, SIXTEEN_RING = 1024, SIXTEEN_SWING = 64, SIXTEEN = 16 }; /* batches in a ring */
 
 struct handoff {
     uint32_t makers, droppers;
@@ -65,8 +65,8 @@ static void work(struct bench_worker *worker)
     }
 }
 
-static void play(struct handoff *handoff, uint32_t ring, const struct bench_row *row, struct bench_run *run,
-                 struct bench_result *out)
+static void play(struct handoff *handoff, uint32_t ring, uint32_t swing, const struct bench_row *row,
+                 struct bench_run *run, struct bench_result *out)
 {
     size_t ring_bytes = ring * sizeof(struct bench_batch);
     bench_draw_sizes(handoff->sizes, (uint32_t)row->low_bytes, (uint32_t)row->high_bytes, run->options->seed);
@@ -75,7 +75,7 @@ static void play(struct handoff *handoff, uint32_t ring, const struct bench_row 
         if (batches == NULL) {
             bench_die("a ring");
         }
-        bench_channel_init(&handoff->channels[i], batches, ring, handoff->makers / handoff->droppers);
+        bench_channel_init(&handoff->channels[i], batches, ring, swing, handoff->makers / handoff->droppers);
     }
     run->work = work;
     run->shared = handoff;
@@ -89,7 +89,7 @@ static void play(struct handoff *handoff, uint32_t ring, const struct bench_row 
 void bench_handoff(const struct bench_row *row, struct bench_run *run, struct bench_result *out)
 {
     struct handoff handoff = {.makers = row->threads / 2, .droppers = row->threads / 2};
-    play(&handoff, PAIR_RING, row, run, out);
+    play(&handoff, PAIR_RING, PAIR_SWING, row, run, out);
 }
 
 void bench_sixteen(const struct bench_row *row, struct bench_run *run, struct bench_result *out)
@@ -97,5 +97,5 @@ void bench_sixteen(const struct bench_row *row, struct bench_run *run, struct be
     struct handoff handoff = {.makers = SIXTEEN, .droppers = 1, .touch_pages = true};
     run->watches_memory = true;
     run->least_time_ns = 300 * 1000 * 1000; /* until the ring is full */
-    play(&handoff, SIXTEEN_RING, row, run, out);
+    play(&handoff, SIXTEEN_RING, SIXTEEN_SWING, row, run, out);
 }
