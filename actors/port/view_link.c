@@ -107,7 +107,7 @@ int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const i
     int64_t lowest = 0, end = (int64_t)view.bytes;
     if (strides != NULL && ftli_shape_extent(d.dtype, ndim, shape, strides, &lowest, &end) != FTL_OK)
         return ftli_fail(FTL_EINVAL, "strides: reach beyond 2^63 - 1 bytes");
-    int64_t start;
+    int64_t start = 0;
     status = retain_root(base, &root, &view.root_id, &start);
     if (status != FTL_OK)
         return status;
