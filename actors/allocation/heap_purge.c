@@ -37,14 +37,32 @@ static struct ftli_piece last_piece(const struct ftli_heap *heap, uint32_t numbe
     return piece;
 }
 
-/* Purges about `most` pages of the free span, its upper end first; what it did not reach stays committed. */
-static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t most)
+/* A huge granule of which a part is in use becomes one of small pages, so that the rest can go. All of its pages count as
+ * written from here on, which is what they counted as committed before: nobody's sums change. */
+static void split_granule(struct ftli_granule *granule)
+{
+    (void)ftli_os_advise_no_huge(granule->address, FTLI_GRANULE_BYTES);
+    for (unsigned w = 0; w < FTLI_GRANULE_PAGES / 64; w++) {
+        granule->written[w] = ~(uint64_t)0;
+    }
+    granule->written_pages = FTLI_GRANULE_PAGES;
+    granule->committed = FTLI_GRANULE_PAGES;
+    granule->huge = false;
+}
+
+/* Purges about `most` pages of the free span, its upper end first; what it did not reach stays committed. split: huge
+ * granules that are free in part as well. */
+static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t most, bool split)
 {
     struct ftli_free_span span = ftli_heap_take_free(heap, number);
     uint32_t end = span.number + span.pages;
     uint64_t done = 0;
     while (end > span.number && done < most && done < span.committed) {
         struct ftli_piece piece = last_piece(heap, span.number, end, most - done);
+        if (split && piece.granule->huge && piece.granule->committed && !ftli_piece_whole(piece)) {
+            split_granule(piece.granule);
+            piece = last_piece(heap, span.number, end, most - done);
+        }
         uint32_t first = piece.granule->number + piece.from;
         end = first;
         if (piece.granule->huge && (!ftli_piece_whole(piece) || most - done < FTLI_GRANULE_PAGES)) {
@@ -65,7 +83,7 @@ static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t mos
 }
 
 static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *index, unsigned bin, uint64_t keep,
-                          uint64_t budget)
+                          uint64_t budget, bool split)
 {
     uint32_t at_pages = UINT32_MAX, at = 0, number;
     uint64_t done = 0;
@@ -76,7 +94,20 @@ static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *
         at = number;
         if (head->committed) {
             uint64_t over = ftli_heap_free_committed_pages(heap) - keep;
-            done += purge_span(heap, number, over < budget - done ? over : budget - done);
+            done += purge_span(heap, number, over < budget - done ? over : budget - done, split);
+        }
+    }
+    return done;
+}
+
+static uint64_t purge_all(struct ftli_heap *heap, uint64_t keep, uint64_t budget, bool split)
+{
+    uint64_t done = 0;
+    for (unsigned bin = FTLI_BINS; bin-- > 1 && ftli_heap_free_committed_pages(heap) > keep && done < budget;) {
+        /* what is purged stays in `rest`, or comes there */
+        done += purge_bin(heap, &heap->rest, bin, keep, budget - done, split);
+        if (done < budget) {
+            done += purge_bin(heap, &heap->whole, bin, keep, budget - done, split);
         }
     }
     return done;
@@ -86,7 +117,7 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
 {
     uint64_t keep = keep_bytes >> FTLI_PAGE_SHIFT;
     uint64_t budget = budget_bytes ? (budget_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT : UINT64_MAX;
-    uint64_t done = 0;
+    uint64_t done;
     budget = budget < FTLI_GRANULE_PAGES ? FTLI_GRANULE_PAGES : budget; /* a huge granule goes whole */
     if (keep == 0) {
         ftli_heap_release_spare_slabs(heap);
@@ -94,11 +125,9 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
     if (ftli_heap_free_committed_pages(heap) > keep) {
         ftli_heap_flush_quick(heap);
     }
-    for (unsigned bin = FTLI_BINS; bin-- > 1 && ftli_heap_free_committed_pages(heap) > keep && done < budget;) {
-        done += purge_bin(heap, &heap->rest, bin, keep, budget - done); /* what is purged stays there, or comes there */
-        if (done < budget) {
-            done += purge_bin(heap, &heap->whole, bin, keep, budget - done);
-        }
+    done = purge_all(heap, keep, budget, false);
+    if (heap->any_huge && done < budget) {
+        done += purge_all(heap, keep, budget - done, true);
     }
     if (done && heap->options.uncharge) {
         heap->options.uncharge(heap->options.context, (size_t)done << FTLI_PAGE_SHIFT);
