@@ -1,0 +1,307 @@
+/* Tracking in a whole runtime: counters that are exact, rates as the levels say, the ring of the last events, and its cost. */
+#include <criterion/criterion.h>
+
+#include "actors/allocation/size_class.h"
+#include "actors/port/runtime.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+TestSuite(tracking_whole, .timeout = 200);
+
+static ftl_runtime *open_at(const char *level)
+{
+    char overrides[100];
+    ftl_runtime *runtime;
+    (void)snprintf(overrides, sizeof overrides, "actors.tracking.level: %s\n", level);
+    ftl_open_options options = {.overrides = overrides};
+    cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
+    return runtime;
+}
+
+/* ---- counters */
+
+struct by_class {
+    uint64_t created[FTLI_COUNTED_CLASSES], immediate[FTLI_COUNTED_CLASSES];
+};
+
+static void add(struct by_class *sum, const struct ftli_counters *counters)
+{
+    for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++) {
+        sum->created[c] += ftli_u64_load_relaxed(&counters->created[c]);
+        sum->immediate[c] += ftli_u64_load_relaxed(&counters->immediate[c]);
+    }
+}
+
+static struct by_class sum_by_class(ftl_runtime *runtime)
+{
+    struct by_class sum = {0};
+    for (uint32_t i = 0; i < ftli_port_count(); i++)
+        if (ftli_port_at(i, runtime->number) != NULL)
+            add(&sum, &ftli_port_at(i, runtime->number)->counters);
+    add(&sum, &runtime->shared);
+    return sum;
+}
+
+struct worker {
+    ftl_runtime *runtime;
+    unsigned seed;
+    struct by_class model;
+    uint64_t created, created_bytes, dropped, dropped_bytes, stale;
+    bool failed;
+};
+
+enum { HELD = 200, OPERATIONS = 20000 };
+
+static void note_new(struct worker *worker, size_t bytes)
+{
+    worker->model.created[bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0]++;
+    worker->created++;
+    worker->created_bytes += bytes;
+}
+
+static void note_drop(struct worker *worker, size_t bytes)
+{
+    worker->model.immediate[bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0]++;
+    worker->dropped++;
+    worker->dropped_bytes += bytes;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    ftl_tensor held[HELD] = {{0}};
+    size_t bytes[HELD] = {0};
+    for (unsigned i = 0; i < OPERATIONS && !worker->failed; i++) {
+        unsigned at = (unsigned)rand_r(&worker->seed) % HELD;
+        if (held[at].id == 0) {
+            bytes[at] = (size_t)rand_r(&worker->seed) % (rand_r(&worker->seed) % 8 == 0 ? 200000 : 3000);
+            worker->failed = ftl_bytes_new(worker->runtime, bytes[at], NULL, &held[at]) != FTL_OK;
+            note_new(worker, bytes[at]);
+            continue;
+        }
+        worker->failed = ftl_tensor_drop(held[at]) != FTL_OK;
+        note_drop(worker, bytes[at]);
+        if (i % 100 == 0) {
+            worker->failed = worker->failed || ftl_tensor_drop(held[at]) != FTL_ESTALE;
+            worker->stale++;
+        }
+        held[at].id = 0;
+    }
+    for (unsigned at = 0; at < HELD / 2; at++) {
+        if (held[at].id == 0)
+            continue;
+        worker->failed = worker->failed || ftl_tensor_drop(held[at]) != FTL_OK;
+        note_drop(worker, bytes[at]);
+    }
+    return NULL;
+}
+
+static void count_exactly(const char *level)
+{
+    enum { THREADS = 6 };
+    static struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    ftl_runtime *runtime = open_at(level);
+    struct worker sum = {0};
+    for (unsigned t = 0; t < THREADS; t++) {
+        workers[t] = (struct worker){.runtime = runtime, .seed = t + 1};
+        cr_assert_eq(pthread_create(&threads[t], NULL, work, &workers[t]), 0);
+    }
+    for (unsigned t = 0; t < THREADS; t++) {
+        cr_assert_eq(pthread_join(threads[t], NULL), 0);
+        cr_assert_not(workers[t].failed);
+        sum.created += workers[t].created;
+        sum.created_bytes += workers[t].created_bytes;
+        sum.dropped += workers[t].dropped;
+        sum.dropped_bytes += workers[t].dropped_bytes;
+        sum.stale += workers[t].stale;
+        for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++) {
+            sum.model.created[c] += workers[t].model.created[c];
+            sum.model.immediate[c] += workers[t].model.immediate[c];
+        }
+    }
+    /* Exact at once: every operation returned before. */
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.created, sum.created);
+    cr_assert_eq(stats.live, sum.created - sum.dropped);
+    cr_assert_eq(stats.live_bytes, sum.created_bytes - sum.dropped_bytes);
+    cr_assert_eq(stats.immediate + stats.deferred, sum.dropped);
+    cr_assert_eq(stats.stale_handles, sum.stale);
+    struct by_class counted = sum_by_class(runtime);
+    uint64_t in_place = 0;
+    for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++) {
+        cr_assert_eq(counted.created[c], sum.model.created[c], "class %u", c);
+        /* a call that found its port claimed by the tick drops by message */
+        cr_assert_leq(counted.immediate[c], sum.model.immediate[c], "class %u", c);
+        in_place += counted.immediate[c];
+    }
+    cr_assert_eq(counted.immediate[0], 0);
+    cr_assert_eq(stats.immediate, in_place);
+    cr_assert_eq(ftl_runtime_drain(runtime, -1), FTL_OK);
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.reclaimed, sum.dropped);
+    cr_assert_eq(stats.pending + stats.quarantined, 0);
+    char why[200] = "";
+    cr_assert_eq(ftli_runtime_audit(runtime, why, sizeof why), FTL_OK, "%s", why);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(tracking_whole, counters_are_exact_after_random_work_of_several_threads)
+{
+    count_exactly("standard");
+}
+
+Test(tracking_whole, counters_are_as_exact_at_level_none)
+{
+    count_exactly("none");
+}
+
+Test(tracking_whole, counters_are_as_exact_at_level_debug)
+{
+    count_exactly("debug");
+}
+
+/* ---- rates */
+
+static uint64_t sampled(ftl_runtime *runtime)
+{
+    struct ftli_totals totals;
+    ftli_runtime_totals(runtime, &totals);
+    return totals.sampled;
+}
+
+static void make_and_drop(ftl_runtime *runtime, size_t bytes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ftl_tensor tensor;
+        cr_assert_eq(ftl_bytes_new(runtime, bytes, NULL, &tensor), FTL_OK, "%s", ftl_last_error());
+        cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    }
+}
+
+static void expect_rates(const char *level, const double rates[5])
+{
+    static const size_t sizes[5] = {500, 9000, 100000, 800000, 3000000};
+    static const unsigned counts[5] = {20000, 20000, 5000, 2000, 200};
+    ftl_runtime *runtime = open_at(level);
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t before = sampled(runtime);
+        make_and_drop(runtime, sizes[i], counts[i]);
+        double rate = (double)(sampled(runtime) - before) / counts[i];
+        if (rates[i] == 0 || rates[i] == 1)
+            cr_expect_float_eq(rate, rates[i], 0, "%s: %zu bytes: %f", level, sizes[i], rate);
+        else
+            cr_expect_float_eq(rate, rates[i], 0.1 * rates[i], "%s: %zu bytes: %f", level, sizes[i], rate);
+    }
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(tracking_whole, each_level_samples_at_its_rates)
+{
+    expect_rates("none", (double[5]){0, 0, 0, 0, 0});
+    expect_rates("minimal", (double[5]){0, 0, 0, 0, 0});
+    expect_rates("standard", (double[5]){0.1, 0.1, 0.2, 0.5, 1});
+    expect_rates("detailed", (double[5]){0.2, 0.2, 0.4, 0.5, 1});
+    expect_rates("debug", (double[5]){1, 1, 1, 1, 1});
+}
+
+Test(tracking_whole, recorded_without_sampling_from_a_small_size_on)
+{
+    ftl_runtime *runtime;
+    ftl_open_options options = {.overrides = "actors.tracking.every_one_from: 2KiB\n"
+                                             "actors.tracking.tiers: [{up_to: 1KiB, rate: 10%}]\n"};
+    cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
+    make_and_drop(runtime, 1500, 1000);
+    cr_assert_eq(sampled(runtime), 0, "of no tier");
+    make_and_drop(runtime, 2047, 1000);
+    cr_assert_eq(sampled(runtime), 0);
+    make_and_drop(runtime, 2048, 1000);
+    cr_assert_eq(sampled(runtime), 1000);
+    make_and_drop(runtime, 1024, 20000);
+    cr_assert_float_eq((double)(sampled(runtime) - 1000) / 20000, 0.1, 0.01);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+/* ---- the ring of the last events */
+
+Test(tracking_whole, keeps_the_last_10000_events_in_order)
+{
+    static struct ftli_event_record events[12000];
+    ftl_runtime *runtime = open_at("debug");
+    for (unsigned i = 0; i < 8000; i++) {
+        make_and_drop(runtime, i, 1);
+        if (i % 50 == 0)
+            (void)ftli_tracking_events(&runtime->tracking, events, 0); /* before a port's ring is full */
+    }
+    cr_assert_eq(ftli_tracking_events(&runtime->tracking, events, 12000), 10000);
+    for (unsigned i = 0; i < 10000; i++) {
+        cr_assert_eq(events[i].kind, i % 2 == 0 ? FTLI_EVENT_CREATED : FTLI_EVENT_DROPPED, "event %u", i);
+        cr_assert_eq(events[i].bytes, 3000 + i / 2, "event %u is of %llu bytes", i,
+                     (unsigned long long)events[i].bytes);
+        if (i % 2 == 1)
+            cr_assert_eq(ftli_record_id(events[i].record), ftli_record_id(events[i - 1].record));
+        if (i > 0)
+            cr_assert_geq(events[i].stamp_ms, events[i - 1].stamp_ms);
+    }
+    struct ftli_tracking_figures figures;
+    ftli_tracking_read(&runtime->tracking, &figures);
+    cr_assert_eq(figures.events, 16000);
+    cr_assert_eq(figures.kept, 10000);
+    cr_assert_eq(figures.lost, 0);
+    cr_assert_eq(ftli_tracking_events(&runtime->tracking, events, 3), 3);
+    cr_assert_eq(events[2].bytes, 7999);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(tracking_whole, what_is_lost_is_counted_and_what_is_kept_is_fetched_by_itself)
+{
+    ftl_runtime *runtime = open_at("debug");
+    struct ftli_tracking_figures figures;
+    make_and_drop(runtime, 64, 5000);
+    do { /* the actor comes because a ring was half full */
+        ftli_tracking_read(&runtime->tracking, &figures);
+        sched_yield();
+    } while (figures.events + figures.lost < 10000);
+    cr_assert_eq(figures.events + figures.lost, 10000);
+    cr_assert_geq(figures.events, FTLI_EVENT_RING);
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.events_lost, figures.lost);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+/* ---- its cost */
+
+Test(tracking_whole, its_cost_is_measured)
+{
+    ftl_runtime *runtime = open_at("debug");
+    ftl_tensor tensor;
+    ftl_stats stats;
+    make_and_drop(runtime, 64, 10000);
+    cr_assert_eq(ftl_bytes_new(runtime, 1200, NULL, &tensor), FTL_OK);
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert(stats.tracking_time_overhead > 0 && stats.tracking_time_overhead < 1, "%f", stats.tracking_time_overhead);
+    cr_assert_float_eq(stats.tracking_memory_overhead, 12.0 / 1200, 1e-12);
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(tracking_whole, at_level_none_there_is_nothing_to_pay_for)
+{
+    ftl_runtime *runtime = open_at("none");
+    ftl_stats stats;
+    struct ftli_tracking_figures figures;
+    make_and_drop(runtime, 64, 10000);
+    make_and_drop(runtime, 2 << 20, 100);
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.tracking_time_overhead, 0);
+    cr_assert_eq(stats.events_lost, 0);
+    ftli_tracking_read(&runtime->tracking, &figures);
+    cr_assert_eq(figures.events, 0);
+    cr_assert_eq(runtime->tracking.events_bytes, 0, "no ring");
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
