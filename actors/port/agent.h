@@ -43,5 +43,6 @@ void ftli_sample_drop(const struct ftli_agent *, const struct ftli_header *);
 
 /* Coarse milliseconds since the runtime opened, refreshed. */
 uint32_t ftli_stamp_refresh(struct ftl_runtime *);
+uint32_t ftli_stamp_raise(struct ftl_runtime *, uint32_t now_ms); /* never backwards; what it is then */
 
 #endif

@@ -301,7 +301,7 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
     uint32_t n = 0;
     uint64_t working = 0;
     uint32_t count = ftli_port_count();
-    ftli_u32_store_relaxed(&runtime->stamp_ms, (uint32_t)((now_ns - runtime->opened_ns) / 1000000));
+    (void)ftli_stamp_raise(runtime, (uint32_t)((now_ns - runtime->opened_ns) / 1000000));
     for (uint32_t i = 0; i < count; i++) {
         struct ftli_port *port = ftli_port_at(i, runtime->number);
         if (port == NULL || ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED)

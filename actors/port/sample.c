@@ -2,11 +2,18 @@
 #include "actors/port/agent.h"
 #include "runtime/base/clock.h"
 
+/* Threads come with readings of two clocks, a precise and a coarse one that lags; time goes forward for all of them. */
+uint32_t ftli_stamp_raise(struct ftl_runtime *runtime, uint32_t now_ms)
+{
+    uint32_t seen_ms = ftli_u32_load_relaxed(&runtime->stamp_ms);
+    while (now_ms > seen_ms && !ftli_u32_cas_acq_rel(&runtime->stamp_ms, &seen_ms, now_ms))
+        ;
+    return now_ms > seen_ms ? now_ms : seen_ms;
+}
+
 uint32_t ftli_stamp_refresh(struct ftl_runtime *runtime)
 {
-    uint32_t now_ms = ftli_runtime_ms(runtime);
-    ftli_u32_store_relaxed(&runtime->stamp_ms, now_ms);
-    return now_ms;
+    return ftli_stamp_raise(runtime, ftli_runtime_ms(runtime));
 }
 
 /* Half a ring is full: the actor comes, before events are lost. */
@@ -58,7 +65,7 @@ void ftli_sample_drop(const struct ftli_agent *agent, const struct ftli_header *
                                       .bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size)),
                                       .stamp_ms = now_ms,
                                       .kind = FTLI_EVENT_DROPPED,
-                                      .lived_ms = now_ms - born_ms,
+                                      .lived_ms = now_ms > born_ms ? now_ms - born_ms : 0,
                                       .thread = port->index};
     put(port, &event);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);

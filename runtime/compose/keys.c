@@ -114,7 +114,7 @@ static const struct ftli_key backoff_keys[] = {
 
 static const struct ftli_key supervision_keys[] = {
     FTLI_CHOICE("strategy", struct ftli_topology, supervision.strategy, strategy_words),
-    FTLI_COUNT("restarts", struct ftli_topology, supervision.restarts, 0, 1000000),
+    FTLI_COUNT("restarts", struct ftli_topology, supervision.restarts, 0, 10000),
     FTLI_TIME("within", struct ftli_topology, supervision.within_ns, MILLISECOND, 24 * HOUR),
     FTLI_MAP("backoff", backoff_keys),
     FTLI_CHOICE("give_up", struct ftli_topology, supervision.give_up, give_up_words),
