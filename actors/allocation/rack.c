@@ -164,8 +164,10 @@ int ftli_allocation_refill(struct ftli_device *device, struct ftli_rack *rack, u
         set(&rack->classes[c].loaded, previous);
     } else if (!load_full(rack, device, c)) {
         struct ftli_magazine *loaded = ftli_rack_loaded(rack, c);
-        if (!is_real(loaded) && !load_empty(rack, device, c, true))
-            return ftli_shard_carve(device, home, c, out, 1) > 0 ? FTL_OK : FTL_ENOMEM;
+        if (!is_real(loaded) && !load_empty(rack, device, c, true)) {
+            int one = ftli_shard_carve(device, home, c, out, 1);
+            return one > 0 ? FTL_OK : one;
+        }
         loaded = ftli_rack_loaded(rack, c);
         /* Half a magazine: what comes back has room, and a class that is used little holds little. */
         uint32_t n = (device->capacity[c] + 1u) / 2u;

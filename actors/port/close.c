@@ -46,10 +46,30 @@ static void report(struct ftl_runtime *runtime, ftl_close_report *out)
         out->leaks = NULL;
 }
 
-static bool begin_closing(struct ftl_runtime *runtime)
+/* With the token `closing`: nobody else is in here. */
+static int close_alone(ftl_runtime *runtime, ftl_close_report *own)
 {
-    uint32_t state = FTLI_RUNTIME_OPEN;
-    return ftli_u32_cas_seq_cst(&runtime->state, &state, FTLI_RUNTIME_CLOSING) || state == FTLI_RUNTIME_CLOSING;
+    uint32_t state = ftli_u32_load_acquire(&runtime->state);
+    if (state != FTLI_RUNTIME_OPEN && state != FTLI_RUNTIME_CLOSING)
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
+    if (ftli_kernel_is_service_thread(runtime->kernel))
+        return ftli_fail(FTL_EBUSY, "close was called from inside a callback");
+    if (runtime->refuse_pinned && state == FTLI_RUNTIME_OPEN && count_pinned(runtime).tensors != 0)
+        return ftli_fail(FTL_EBUSY, "tensors are pinned, and the topology says pinned_on_close: refuse");
+    ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_CLOSING);
+    ftli_port_shut_all(runtime);
+    (void)ftli_drain(runtime, runtime->topology->drain_on_close_ns, true);
+    if (!ftli_port_close_all(runtime, CALLS_END_NS))
+        return ftli_fail(FTL_EBUSY, "a thread is inside a call of this runtime");
+    (void)ftli_kernel_stop(runtime->kernel, (uint64_t)runtime->topology->drain_on_close_ns);
+    (void)ftli_allocation_collect(runtime->device);
+    report(runtime, own);
+    ftli_port_release_all(runtime);
+    if (own->pinned != 0)
+        ftli_runtime_tear_down_around_pins(runtime);
+    else
+        ftli_runtime_tear_down(runtime);
+    return FTL_OK;
 }
 
 int ftl_runtime_close(ftl_runtime *runtime, ftl_close_report *out)
@@ -57,40 +77,17 @@ int ftl_runtime_close(ftl_runtime *runtime, ftl_close_report *out)
     ftl_close_report own;
     if (runtime == NULL)
         return ftli_fail(FTL_EINVAL, "runtime: is NULL");
-    uint32_t state = ftli_u32_load_acquire(&runtime->state);
-    if (state != FTLI_RUNTIME_OPEN && state != FTLI_RUNTIME_CLOSING)
-        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
     if (ftli_port_is_inherited(runtime))
         return ftli_fail(FTL_ENOTSUP, "not in a forked child");
-    if (ftli_kernel_is_service_thread(runtime->kernel))
-        return ftli_fail(FTL_EBUSY, "close was called from inside a callback");
     if (!ftli_token_try_take(&runtime->closing))
         return ftli_fail(FTL_EBUSY, "another thread closes it");
-    if (runtime->refuse_pinned && state == FTLI_RUNTIME_OPEN && count_pinned(runtime).tensors != 0) {
-        ftli_token_release(&runtime->closing);
-        return ftli_fail(FTL_EBUSY, "tensors are pinned, and the topology says pinned_on_close: refuse");
-    }
-    if (!begin_closing(runtime)) {
-        ftli_token_release(&runtime->closing);
-        return ftli_fail(FTL_ECLOSED, "the runtime is closed");
-    }
-    (void)ftli_drain(runtime, runtime->topology->drain_on_close_ns);
-    if (!ftli_port_close_all(runtime, CALLS_END_NS)) {
-        ftli_token_release(&runtime->closing);
-        return ftli_fail(FTL_EBUSY, "a thread is inside a call of this runtime");
-    }
-    (void)ftli_kernel_stop(runtime->kernel, (uint64_t)runtime->topology->drain_on_close_ns);
-    (void)ftli_allocation_collect(runtime->device);
-    report(runtime, &own);
-    ftli_port_release_all(runtime);
-    if (own.pinned != 0)
-        ftli_runtime_tear_down_around_pins(runtime);
-    else
-        ftli_runtime_tear_down(runtime);
+    int status = close_alone(runtime, &own);
+    ftli_token_release(&runtime->closing);
+    if (status != FTL_OK)
+        return status;
     if (out != NULL)
         *out = own;
     else
         ftl_leak_report_free(own.leaks);
-    ftli_token_release(&runtime->closing);
     return FTL_OK;
 }

@@ -23,7 +23,27 @@ static void hurry(struct ftl_runtime *runtime)
     (void)ftli_allocation_collect(runtime->device);
 }
 
-static int wait_for(struct ftl_runtime *runtime, uint32_t parity, uint64_t deadline_ns)
+struct wait {
+    uint64_t deadline_ns;
+    bool closing;
+};
+
+/* Until something was completed, or a slice of time is over. FTL_OK: look again. The ticket was taken before the look. */
+static int wait_a_little(struct ftl_runtime *runtime, const struct wait *wait, uint32_t ticket)
+{
+    ftli_event *completed = ftli_allocation_completed(runtime->device);
+    uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel);
+    if (now_ns >= wait->deadline_ns || (!wait->closing && !ftli_runtime_is_open(runtime))) {
+        ftli_event_cancel(completed);
+        return now_ns >= wait->deadline_ns ? FTL_ETIMEDOUT : FTL_ECLOSED;
+    }
+    uint64_t slice_ns = ftli_deadline_ns(now_ns, SLICE_NS);
+    int status = ftli_kernel_wait(runtime->kernel, completed, ticket,
+                                  slice_ns < wait->deadline_ns ? slice_ns : wait->deadline_ns, NULL);
+    return status == FTL_EBUSY ? FTL_EBUSY : FTL_OK;
+}
+
+static int wait_for(struct ftl_runtime *runtime, uint32_t parity, const struct wait *wait)
 {
     ftli_event *completed = ftli_allocation_completed(runtime->device);
     for (;;) {
@@ -33,36 +53,48 @@ static int wait_for(struct ftl_runtime *runtime, uint32_t parity, uint64_t deadl
             ftli_event_cancel(completed);
             return FTL_OK;
         }
-        uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel);
-        uint64_t slice_ns = ftli_deadline_ns(now_ns, SLICE_NS);
-        int status =
-            ftli_kernel_wait(runtime->kernel, completed, ticket, slice_ns < deadline_ns ? slice_ns : deadline_ns, NULL);
-        if (status == FTL_EBUSY)
-            return FTL_EBUSY;
-        if (ftli_kernel_now_ns(runtime->kernel) >= deadline_ns) {
-            hurry(runtime);
-            return undone(runtime, parity) == 0 ? FTL_OK : FTL_ETIMEDOUT;
-        }
+        int status = wait_a_little(runtime, wait, ticket);
+        if (status != FTL_OK)
+            return status;
     }
 }
 
-int ftli_drain(struct ftl_runtime *runtime, int64_t timeout_ns)
+/* One drain at a time turns the parity. Another's may have no end: whose time is over gives up. */
+static int take_turn(struct ftl_runtime *runtime, const struct wait *wait)
+{
+    ftli_event *completed = ftli_allocation_completed(runtime->device);
+    for (;;) {
+        uint32_t ticket = ftli_event_prepare(completed);
+        if (ftli_token_try_take(&runtime->draining)) {
+            ftli_event_cancel(completed);
+            return FTL_OK;
+        }
+        int status = wait_a_little(runtime, wait, ticket);
+        if (status != FTL_OK)
+            return status;
+    }
+}
+
+int ftli_drain(struct ftl_runtime *runtime, int64_t timeout_ns, bool closing)
 {
     uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel);
-    uint64_t deadline_ns = timeout_ns < 0 ? FTLI_NEVER_NS : ftli_deadline_ns(now_ns, (uint64_t)timeout_ns);
+    struct wait wait = {timeout_ns < 0 ? FTLI_NEVER_NS : ftli_deadline_ns(now_ns, (uint64_t)timeout_ns), closing};
     if (timeout_ns == 0) {
         (void)ftli_allocation_collect(runtime->device);
         return undone(runtime, 0) + undone(runtime, 1) == 0 ? FTL_OK : FTL_ETIMEDOUT;
     }
-    ftli_token_take(&runtime->draining); /* one drain at a time turns the parity */
+    int status = take_turn(runtime, &wait);
+    if (status != FTL_OK)
+        return status;
     /* The other parity first: a drain that timed out may have left some of it, and it becomes the current one again. */
     uint32_t old = ftli_u32_load_relaxed(&runtime->parity);
-    int status = wait_for(runtime, 1 - old, deadline_ns);
+    status = wait_for(runtime, 1 - old, &wait);
     if (status == FTL_OK) {
         ftli_u32_store_seq_cst(&runtime->parity, 1 - old); /* pairs: epoch */
-        status = wait_for(runtime, old, deadline_ns);
+        status = wait_for(runtime, old, &wait);
     }
     ftli_token_release(&runtime->draining);
+    ftli_event_signal_all(ftli_allocation_completed(runtime->device)); /* the next in turn */
     return status;
 }
 
@@ -70,12 +102,22 @@ int ftl_runtime_drain(ftl_runtime *runtime, int64_t timeout_ns)
 {
     if (runtime == NULL)
         return ftli_fail(FTL_EINVAL, "runtime: is NULL");
-    if (!ftli_runtime_is_open(runtime))
+    if (!ftli_runtime_is_open(runtime) || !ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
-    if (ftli_port_is_inherited(runtime))
-        return ftli_fail(FTL_ENOTSUP, "not in a forked child");
-    if (ftli_kernel_is_service_thread(runtime->kernel))
-        return ftli_fail(FTL_EBUSY, "drain was called from inside a callback");
-    int status = ftli_drain(runtime, timeout_ns);
-    return status == FTL_ETIMEDOUT ? ftli_fail(status, "drops were still pending when the time was over") : status;
+    int status = FTL_ENOTSUP;
+    if (!ftli_port_is_inherited(runtime))
+        status = ftli_kernel_is_service_thread(runtime->kernel) ? FTL_EBUSY : ftli_drain(runtime, timeout_ns, false);
+    ftli_runtime_leave(runtime);
+    switch (status) {
+    case FTL_OK:
+        return FTL_OK;
+    case FTL_ENOTSUP:
+        return ftli_fail(status, "not in a forked child");
+    case FTL_EBUSY:
+        return ftli_fail(status, "drain was called from inside a callback");
+    case FTL_ECLOSED:
+        return ftli_fail(status, "the runtime is closed or closing");
+    default:
+        return ftli_fail(status, "drops were still pending when the time was over");
+    }
 }

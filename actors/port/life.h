@@ -7,8 +7,9 @@
 
 /* Everything of a runtime whose actors are stopped, or never ran, goes back. Its state is CLOSED from here on. */
 void ftli_runtime_tear_down(struct ftl_runtime *);
-/* CORE.md law 4. timeout_ns 0: only look; < 0: no limit. */
-int ftli_drain(struct ftl_runtime *, int64_t timeout_ns);
+/* CORE.md law 4. timeout_ns 0: only look; < 0: no limit. closing: it is close that drains; every other drain ends with
+ * FTL_ECLOSED when close has begun. */
+int ftli_drain(struct ftl_runtime *, int64_t timeout_ns, bool closing);
 /* The tear-down where pointers are out: what is not pinned goes back, the rest stays mapped. */
 void ftli_runtime_tear_down_around_pins(struct ftl_runtime *);
 

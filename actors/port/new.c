@@ -281,28 +281,6 @@ static void press_back(struct ftl_runtime *runtime)
     }
 }
 
-static int new_slow(ftl_runtime *runtime, const struct birth *birth, ftl_tensor *out)
-{
-    struct ftli_agent agent;
-    uint64_t id = 0;
-    if (!ftli_runtime_is_open(runtime))
-        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
-    if (ftli_port_is_inherited(runtime))
-        return ftli_fail(FTL_ENOTSUP, "a forked child cannot make tensors in its parent's runtime");
-    if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) >
-        runtime->cleanup.settings->quarantine_limit_bytes)
-        return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
-    press_back(runtime);
-    if (!ftli_agent_enter(&agent, runtime, true))
-        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
-    struct ftli_header *header;
-    int status = birth->scope != 0 ? make_member(&agent, birth, &id) : make(&agent, birth, &header, &id);
-    ftli_agent_leave(&agent);
-    if (status == FTL_OK)
-        out->id = id;
-    return status;
-}
-
 static int check_options(const ftl_runtime *runtime, const ftl_tensor_options *options)
 {
     if (options->device >= runtime->topology->device_count)
@@ -320,36 +298,59 @@ static int check_options(const ftl_runtime *runtime, const ftl_tensor_options *o
     return FTL_OK;
 }
 
+/* Inside the runtime: close waits for this call, so the topology and the actors are there. */
+static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *id)
+{
+    struct ftl_runtime *runtime = agent->runtime;
+    const ftl_tensor_options *options = birth->options;
+    birth->wait_ns = runtime->allocation_settings->wait_ns;
+    uint64_t current = ftli_thread.scope;
+    if (current != 0 && ftli_handle_runtime(current) == runtime->number)
+        birth->scope = current;
+    if (options != NULL) {
+        int status = check_options(runtime, options);
+        if (status != FTL_OK)
+            return status;
+        birth->alignment = options->alignment > 64 ? options->alignment : 64;
+        birth->zero = options->zero;
+        birth->label = ftli_label_intern(&runtime->labels, options->label);
+        if (options->scope.id != 0)
+            birth->scope = options->scope.id;
+        if (options->wait_ns != 0)
+            birth->wait_ns = options->wait_ns;
+    }
+    if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) >
+        runtime->cleanup.settings->quarantine_limit_bytes)
+        return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
+    press_back(runtime);
+    struct ftli_header *header;
+    return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);
+}
+
 static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
                                      const ftl_tensor_options *options, ftl_tensor *out)
 {
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
     struct birth birth = {.dtype = dtype, .ndim = ndim, .shape = shape, .alignment = 64, .options = options};
+    struct ftli_agent agent;
     const char *why;
+    uint64_t id = 0;
     if (ftli_shape_bytes(dtype, ndim, shape, &birth.bytes, &why) != FTL_OK)
         return ftli_fail(FTL_EINVAL, "%s", why);
     if (!ftli_runtime_is_open(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
+    if (ftli_port_is_inherited(runtime))
+        return ftli_fail(FTL_ENOTSUP, "a forked child cannot make tensors in its parent's runtime");
     if (birth.bytes > FTLI_TENSOR_BYTES_MOST)
         return ftli_fail(FTL_ELIMIT, "%llu bytes: over the limit of the device", (unsigned long long)birth.bytes);
-    birth.wait_ns = runtime->allocation_settings->wait_ns;
-    uint64_t current = ftli_thread.scope;
-    if (current != 0 && ftli_handle_runtime(current) == runtime->number)
-        birth.scope = current;
-    if (options != NULL) {
-        int status = check_options(runtime, options);
-        if (status != FTL_OK)
-            return status;
-        birth.alignment = options->alignment > 64 ? options->alignment : 64;
-        birth.zero = options->zero;
-        birth.label = ftli_label_intern(&runtime->labels, options->label);
-        if (options->scope.id != 0)
-            birth.scope = options->scope.id;
-        if (options->wait_ns != 0)
-            birth.wait_ns = options->wait_ns;
-    }
-    return new_slow(runtime, &birth, out);
+    if (!ftli_agent_enter(&agent, runtime, true))
+        return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
+    int status = new_inside(&agent, &birth, &id);
+    ftli_agent_leave(&agent);
+    if (status == FTL_OK)
+        out->id = id;
+    return status;
 }
 
 /* ---- the fast path --------------------------------------------------------------------------------------------------- */

@@ -464,11 +464,14 @@ int ftl_runtime_run(ftl_runtime *runtime, const char *threads, int64_t budget_ns
 {
     if (runtime == NULL || budget_ns < 0)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "budget_ns: is negative");
-    if (!ftli_runtime_is_open(runtime))
+    if (!ftli_runtime_is_open(runtime) || !ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
-    if (ftli_port_is_inherited(runtime))
-        return ftli_fail(FTL_ENOTSUP, "not in a forked child");
-    int status = ftli_kernel_run(runtime->kernel, threads, (uint64_t)budget_ns, left);
+    int status = FTL_ENOTSUP;
+    if (!ftli_port_is_inherited(runtime))
+        status = ftli_kernel_run(runtime->kernel, threads, (uint64_t)budget_ns, left);
+    ftli_runtime_leave(runtime);
+    if (status == FTL_ENOTSUP)
+        return ftli_fail(status, "not in a forked child");
     if (status == FTL_EINVAL)
         return ftli_fail(status, "threads: no group of that name has count 0");
     return status == FTL_EBUSY ? ftli_fail(status, "called from inside a callback") : status;

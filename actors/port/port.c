@@ -130,6 +130,7 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->born_word = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_FIXED | FTLI_WORD_SLOW : FTLI_WORD_FIXED;
     port->born_flags = runtime->cleanup.every_drop_is_a_message ? FTLI_HEADER_MESSAGE : 0;
     port->home = 0;
+    port->index = (uint32_t)(port - ports); /* the mapping may have been wiped by a fork */
     port->born_scope = port->index < FTLI_HEADER_PORTS_MOST ? (port->index + 1) << FTLI_HEADER_PORT_SHIFT : 0;
     ftli_u64_store_relaxed(&port->thread_ended_ns, 0);
     port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
@@ -139,6 +140,52 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
     ftli_u32_store_release(&port->runtime, runtime->number);
     ftli_u32_store_release(&port->gate, FTLI_GATE_OPEN);
+}
+
+/* The gate is the claimer's: nobody else is behind it but the owner, if it is inside. */
+static bool shut_for_claim(struct ftli_port *port)
+{
+    uint32_t open = FTLI_GATE_OPEN;                                     /* a closed gate stays closed */
+    return ftli_u32_cas_seq_cst(&port->gate, &open, FTLI_GATE_CLAIMED); /* pairs: port-claim */
+}
+
+/* Unless close has shut it meanwhile. */
+static void open_after_claim(struct ftli_port *port)
+{
+    uint32_t claimed = FTLI_GATE_CLAIMED;
+    (void)ftli_u32_cas_seq_cst(&port->gate, &claimed, FTLI_GATE_OPEN);
+}
+
+/* A dead thread's port waits for the next thread. Its busy word may have been left set, by a thread that was ended inside a
+ * call; nobody is inside any more. */
+static void vacate(struct ftli_port *port, struct ftl_runtime *runtime, uint64_t now_ns)
+{
+    if (!take_in_state(port, FTLI_PORT_USED))
+        return;
+    if (!is_dead(port) || !shut_for_claim(port)) {
+        ftli_u32_store_release(&port->state, FTLI_PORT_USED);
+        return;
+    }
+    (void)ftli_u32_load_acquire(&port->busy); /* pairs: port-busy; the last leave: all that the thread wrote is seen */
+    ftli_u32_store_relaxed(&port->busy, 0);
+    (void)ftli_rack_flush(&port->rack, runtime->device);
+    ftli_u64_store_release(&port->thread_ended_ns, now_ns);
+    open_after_claim(port);
+    ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
+    ftli_leak_detection_note(&runtime->leak_detection);
+}
+
+/* Before the number of ports grows: those whose threads are gone and that the tick has not come to yet. So there are no more
+ * ports than threads at once, however fast threads come and go. */
+static void vacate_dead(struct ftl_runtime *runtime)
+{
+    uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel);
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port != NULL && ftli_u32_load_relaxed(&port->state) == FTLI_PORT_USED)
+            vacate(port, runtime, now_ns);
+    }
 }
 
 static struct ftli_port *take_vacant(struct ftl_runtime *runtime)
@@ -173,11 +220,17 @@ static struct ftli_port *take_free(struct ftl_runtime *runtime)
             ftli_u32_store_release(&port->state, FTLI_PORT_ORPHAN);
         }
     }
+    return NULL;
+}
+
+/* One that was never used. */
+static struct ftli_port *take_fresh(struct ftl_runtime *runtime)
+{
+    uint32_t count = ftli_port_count();
     while (count < FTLI_PORTS_MOST) {
         if (!ftli_u32_cas_acq_rel(&port_count, &count, count + 1))
             continue;
         struct ftli_port *port = &ports[count];
-        port->index = count;
         if (take_in_state(port, FTLI_PORT_FREE) && hold_life(port))
             return bind(port, runtime), port;
         return NULL;
@@ -211,30 +264,41 @@ static struct ftli_port *take_own(struct ftli_thread *thread, struct ftl_runtime
     return NULL;
 }
 
+static struct ftli_port *take_any(struct ftli_thread *thread, struct ftl_runtime *runtime)
+{
+    struct ftli_port *port = take_own(thread, runtime);
+    if (port != NULL || thread->ports[3] != NULL)
+        return port; /* more runtimes at once than entries: such a thread bypasses in the later ones */
+    port = take_vacant(runtime);
+    if (port == NULL)
+        port = take_free(runtime);
+    if (port == NULL) {
+        vacate_dead(runtime);
+        port = take_vacant(runtime);
+    }
+    return port != NULL ? port : take_fresh(runtime);
+}
+
 struct ftli_port *ftli_port_acquire(struct ftl_runtime *runtime)
 {
     struct ftli_thread *thread = &ftli_thread;
     for (unsigned i = 0; i < 4; i++) {
         struct ftli_port *port = thread->ports[i];
-        if (port != NULL && ftli_u32_load_acquire(&port->runtime) == runtime->number &&
-            ftli_u32_load_acquire(&port->state) == FTLI_PORT_USED) {
+        if (port != NULL &&
+            ftli_u32_load_acquire(&port->runtime) == runtime->number) { /* nobody takes it while we live */
             remember(thread, port, runtime->number);
             return port;
         }
     }
-    if (!ftli_runtime_is_open(runtime))
+    /* Inside the runtime, so that close either waits for the gate that is opened here and shuts it, or is seen by this call. */
+    if (ftli_port_is_inherited(runtime) || !ftli_runtime_enter(runtime))
         return NULL;
-    struct ftli_port *port = take_own(thread, runtime);
-    if (port == NULL && thread->ports[3] != NULL)
-        return NULL; /* more runtimes at once than entries: such a thread bypasses in the later ones */
-    if (port == NULL)
-        port = take_vacant(runtime);
-    if (port == NULL)
-        port = take_free(runtime);
-    if (port == NULL)
-        return NULL;
-    ftli_u32_store_release(&port->state, FTLI_PORT_USED);
-    remember(thread, port, runtime->number);
+    struct ftli_port *port = ftli_runtime_is_open(runtime) ? take_any(thread, runtime) : NULL;
+    if (port != NULL) {
+        ftli_u32_store_release(&port->state, FTLI_PORT_USED);
+        remember(thread, port, runtime->number);
+    }
+    ftli_runtime_leave(runtime);
     return port;
 }
 
@@ -250,38 +314,23 @@ static uint64_t activity_of(const struct ftli_port *port)
 }
 
 /* Shuts the gates of up to CLAIMS_MOST ports; ONE membarrier; opens what their owners are not inside of. */
-static void claim(struct ftli_port *const *claimed, uint32_t n, struct ftli_device *device)
+static void claim(struct ftli_port *const *idle, uint32_t n, struct ftli_device *device)
 {
-    if (n == 0)
-        return;
+    struct ftli_port *claimed[CLAIMS_MOST];
+    uint32_t count = 0;
     for (uint32_t i = 0; i < n; i++)
-        ftli_u32_store_seq_cst(&claimed[i]->gate, FTLI_GATE_CLAIMED); /* pairs: port-claim */
+        if (shut_for_claim(idle[i]))
+            claimed[count++] = idle[i];
+    if (count == 0)
+        return;
     if (asymmetric)
         (void)ftli_os_membarrier();
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct ftli_port *port = claimed[i];
         if (ftli_u32_load_seq_cst(&port->busy) == 0)
             (void)ftli_rack_flush(&port->rack, device);
-        ftli_u32_store_release(&port->gate, FTLI_GATE_OPEN);
+        open_after_claim(port);
     }
-}
-
-/* A dead thread's port waits for the next thread. Its busy word may have been left set, by a thread that was ended inside a
- * call; nobody is inside any more. */
-static void vacate(struct ftli_port *port, struct ftl_runtime *runtime, uint64_t now_ns)
-{
-    if (!take_in_state(port, FTLI_PORT_USED))
-        return;
-    if (!is_dead(port)) {
-        ftli_u32_store_release(&port->state, FTLI_PORT_USED);
-        return;
-    }
-    (void)ftli_u32_load_acquire(&port->busy); /* pairs: port-busy; the last leave: all that the thread wrote is seen */
-    ftli_u32_store_relaxed(&port->busy, 0);
-    (void)ftli_rack_flush(&port->rack, runtime->device);
-    ftli_u64_store_release(&port->thread_ended_ns, now_ns);
-    ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
-    ftli_leak_detection_note(&runtime->leak_detection);
 }
 
 /* A thread that ended while its port held nothing is not seen by the tick, which rests then: so who asks looks, and has the
@@ -333,7 +382,7 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
 
 /* ---- close --------------------------------------------------------------------------------------------------------- */
 
-bool ftli_port_close_all(struct ftl_runtime *runtime, uint64_t wait_ns)
+void ftli_port_shut_all(struct ftl_runtime *runtime)
 {
     uint32_t count = ftli_port_count();
     for (uint32_t i = 0; i < count; i++) {
@@ -341,31 +390,45 @@ bool ftli_port_close_all(struct ftl_runtime *runtime, uint64_t wait_ns)
         if (port != NULL)
             ftli_u32_store_seq_cst(&port->gate, FTLI_GATE_CLOSED); /* pairs: port-claim */
     }
-    if (asymmetric)
-        (void)ftli_os_membarrier();
-    uint64_t deadline_ns = ftli_deadline_ns(ftli_clock_now_ns(), wait_ns);
-    for (uint32_t i = 0; i < count; i++) {
-        struct ftli_port *port = ftli_port_at(i, runtime->number);
-        while (port != NULL && ftli_u32_load_seq_cst(&port->busy) != 0) {
-            if (is_dead(port)) {
-                ftli_u32_store_relaxed(&port->busy, 0);
-                break;
-            }
-            if (ftli_clock_now_ns() > deadline_ns)
-                return false;
-            /* Leaving is a plain store that wakes nobody; the wait is for one call to end, on the word itself. */
-            (void)ftli_os_wait(&port->busy, 1, ftli_deadline_ns(ftli_clock_now_ns(), 100000));
+}
+
+/* The call that is inside of a port ends, or its thread is dead. */
+static bool wait_for_call(struct ftli_port *port, uint64_t deadline_ns)
+{
+    while (ftli_u32_load_seq_cst(&port->busy) != 0) {
+        if (is_dead(port)) {
+            ftli_u32_store_relaxed(&port->busy, 0);
+            break;
         }
-    }
-    ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_SHUT); /* pairs: close-bypass */
-    while (ftli_u64_load_seq_cst(&runtime->bypassing) != 0) {
-        if (ftli_clock_now_ns() > deadline_ns) {
-            ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_CLOSING);
+        if (ftli_clock_now_ns() > deadline_ns)
             return false;
-        }
-        ftli_cpu_relax();
+        /* Leaving is a plain store that wakes nobody; the wait is for one call to end, on the word itself. */
+        (void)ftli_os_wait(&port->busy, 1, ftli_deadline_ns(ftli_clock_now_ns(), 100000));
     }
     return true;
+}
+
+/* First the way without a port: when it is shut and empty nobody can be opening a gate any more. Then the gates. */
+bool ftli_port_close_all(struct ftl_runtime *runtime, uint64_t wait_ns)
+{
+    uint64_t deadline_ns = ftli_deadline_ns(ftli_clock_now_ns(), wait_ns);
+    bool over = true;
+    ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_SHUT); /* pairs: close-bypass */
+    while (over && ftli_u64_load_seq_cst(&runtime->bypassing) != 0) {
+        over = ftli_clock_now_ns() <= deadline_ns;
+        ftli_cpu_relax();
+    }
+    ftli_port_shut_all(runtime);
+    if (asymmetric)
+        (void)ftli_os_membarrier();
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count && over; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        over = port == NULL || wait_for_call(port, deadline_ns);
+    }
+    if (!over)
+        ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_CLOSING);
+    return over;
 }
 
 void ftli_port_release_all(struct ftl_runtime *runtime)

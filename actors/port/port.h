@@ -113,6 +113,8 @@ uint64_t ftli_port_thread_ended_ns(struct ftli_port *, struct ftl_runtime *);
 
 /* Ports idle for 50 ms, and those of dead threads, give up their magazines. Returns how many still hold or work. */
 uint64_t ftli_port_claim_idle(void *runtime, uint64_t now_ns);
+/* Close begins: every gate is shut, so that new is refused and all other calls go the way without a port. */
+void ftli_port_shut_all(struct ftl_runtime *);
 /* Close: every gate shut and every call over, or false after the wait. */
 bool ftli_port_close_all(struct ftl_runtime *, uint64_t wait_ns);
 /* After close: the ports are of no runtime. */

@@ -13,7 +13,7 @@ struct ftli_scope_cursor *ftli_thread_cursor(const struct ftl_runtime *runtime)
     uint32_t number = ftli_handle_runtime(cursor.scope);
     if (cursor.cell != 0 && number != runtime->number) {
         struct ftl_runtime *other = ftli_runtime_of(number);
-        if (other != NULL && ftli_runtime_enter(other)) {
+        if (other != NULL && !ftli_port_is_inherited(other) && ftli_runtime_enter(other)) {
             ftli_scope_cursor_leave(&other->scopes, &cursor);
             ftli_runtime_leave(other);
         }

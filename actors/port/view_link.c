@@ -11,8 +11,6 @@ static int retain_root(ftl_tensor base, struct ftli_header **root, uint64_t *roo
 {
     struct ftli_header *header = ftli_registry_find(base.id);
     struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(base.id));
-    if (header == NULL || runtime == NULL)
-        return ftli_fail(ftli_stale(base.id), "base: the tensor is gone");
     /* The base is held while it is read, so that a view's extension and offset cannot become another's under this call. */
     int status = ftl_tensor_retain(base);
     if (status != FTL_OK)
@@ -89,15 +87,13 @@ static int make_view(struct ftl_runtime *runtime, const struct view *view, ftl_t
     return FTL_OK;
 }
 
-int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const int64_t *shape, const int64_t *strides,
-                    ftl_tensor *out)
+static int view_inside(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const int64_t *shape,
+                       const int64_t *strides, ftl_tensor *out)
 {
     ftl_tensor_description d;
     struct view view = {.ndim = ndim, .shape = shape, .strides = strides};
     const char *why;
     struct ftli_header *root = NULL;
-    if (out == NULL)
-        return ftli_fail(FTL_EINVAL, "out: is NULL");
     int status = ftl_tensor_describe(base, &d);
     if (status != FTL_OK)
         return status;
@@ -119,6 +115,36 @@ int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const i
     status = inside ? make_view(runtime, &view, out) : ftli_fail(FTL_EINVAL, "the view reaches outside its base");
     if (status != FTL_OK)
         (void)ftl_tensor_drop((ftl_tensor){view.root_id});
+    return status;
+}
+
+/* The runtime of a handle, entered, so that close waits for the call; NULL, and *status says why. */
+static struct ftl_runtime *enter(ftl_tensor tensor, const char *name, int *status)
+{
+    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(tensor.id));
+    if (runtime == NULL || ftli_registry_find(tensor.id) == NULL || !ftli_runtime_enter(runtime)) {
+        *status = ftli_fail(ftli_stale(tensor.id), "%s: the tensor is gone", name);
+        return NULL;
+    }
+    if (ftli_port_is_inherited(runtime)) {
+        ftli_runtime_leave(runtime);
+        *status = ftli_fail(FTL_ENOTSUP, "a forked child cannot make views or links in its parent's runtime");
+        return NULL;
+    }
+    return runtime;
+}
+
+int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint32_t ndim, const int64_t *shape, const int64_t *strides,
+                    ftl_tensor *out)
+{
+    int status;
+    if (out == NULL)
+        return ftli_fail(FTL_EINVAL, "out: is NULL");
+    struct ftl_runtime *runtime = enter(base, "base", &status);
+    if (runtime == NULL)
+        return status;
+    status = view_inside(base, byte_offset, ndim, shape, strides, out);
+    ftli_runtime_leave(runtime);
     return status;
 }
 
@@ -147,12 +173,9 @@ static void set_links_flag(struct ftli_header *parent)
         ;
 }
 
-int ftl_tensor_link(ftl_tensor parent, ftl_tensor child)
+static int link_inside(struct ftl_runtime *runtime, ftl_tensor parent, ftl_tensor child)
 {
     struct ftli_header *header = ftli_registry_find(parent.id);
-    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(parent.id));
-    if (header == NULL || runtime == NULL)
-        return ftli_fail(ftli_stale(parent.id), "parent: the tensor is gone");
     if (ftli_handle_runtime(child.id) != runtime->number || parent.id == child.id)
         return ftli_fail(FTL_EINVAL, "child: is the parent, or of another runtime");
     /* Both are held meanwhile: the parent so that it cannot die while its list is changed, the child for the link. */
@@ -174,11 +197,21 @@ int ftl_tensor_link(ftl_tensor parent, ftl_tensor child)
     return status == FTL_OK ? FTL_OK : ftli_fail(status, "child: the tensor is gone, or there is no memory for a link");
 }
 
-int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child)
+int ftl_tensor_link(ftl_tensor parent, ftl_tensor child)
+{
+    int status;
+    struct ftl_runtime *runtime = enter(parent, "parent", &status);
+    if (runtime == NULL)
+        return status;
+    status = link_inside(runtime, parent, child);
+    ftli_runtime_leave(runtime);
+    return status;
+}
+
+static int unlink_inside(struct ftl_runtime *runtime, ftl_tensor parent, ftl_tensor child)
 {
     struct ftli_header *header = ftli_registry_find(parent.id);
-    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(parent.id));
-    if (header == NULL || runtime == NULL || ftl_tensor_retain(parent) != FTL_OK)
+    if (ftl_tensor_retain(parent) != FTL_OK)
         return ftli_fail(ftli_stale(parent.id), "parent: the tensor is gone");
     uint32_t cold = ftli_u32_load_acquire(&header->cold);
     bool removed =
@@ -187,4 +220,15 @@ int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child)
     if (!removed)
         return ftli_fail(FTL_EINVAL, "child: is not linked to the parent");
     return ftl_tensor_drop(child);
+}
+
+int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child)
+{
+    int status;
+    struct ftl_runtime *runtime = enter(parent, "parent", &status);
+    if (runtime == NULL)
+        return status;
+    status = unlink_inside(runtime, parent, child);
+    ftli_runtime_leave(runtime);
+    return status;
 }
