@@ -197,6 +197,7 @@ static atomic_ulong handler_drops;
 
 static void on_signal(int number)
 {
+    int before = errno;
     (void)number;
     errno = 12345;
     unsigned at = atomic_load(&handled);
@@ -213,6 +214,7 @@ static void on_signal(int number)
         ftl_tensor_unpin(pinned_for_handler);
     }
     EXPECT(errno == 12345);
+    errno = before;
 }
 
 struct target {

@@ -39,18 +39,18 @@ static inline bool laws_note(bool good, int line, const char *text)
 
 #define EXPECT(condition) laws_note((condition), __LINE__, #condition)
 
-#define expect_nothing_failed()                                                                                        \
-    cr_assert(atomic_load(&laws_failed_line) == 0, "line %d: %s", atomic_load(&laws_failed_line),                      \
+#define expect_nothing_failed()                                                                   \
+    cr_assert(atomic_load(&laws_failed_line) == 0, "line %d: %s", atomic_load(&laws_failed_line), \
               atomic_load(&laws_failed_text) == NULL ? "" : atomic_load(&laws_failed_text))
 
 /* Looks again until the condition holds, or a minute is over. */
-#define UNTIL(condition)                                                                                               \
-    do {                                                                                                               \
-        uint64_t laws_deadline_ns = ftli_clock_now_ns() + LAWS_PATIENCE_NS;                                            \
-        while (!(condition)) {                                                                                         \
-            cr_assert(ftli_clock_now_ns() < laws_deadline_ns, "never: %s", #condition);                                \
-            sched_yield();                                                                                             \
-        }                                                                                                              \
+#define UNTIL(condition)                                                                \
+    do {                                                                                \
+        uint64_t laws_deadline_ns = ftli_clock_now_ns() + LAWS_PATIENCE_NS;             \
+        while (!(condition)) {                                                          \
+            cr_assert(ftli_clock_now_ns() < laws_deadline_ns, "never: %s", #condition); \
+            sched_yield();                                                              \
+        }                                                                               \
     } while (0)
 
 /* The two sums that hold in every snapshot, whoever is in the middle of what. */
