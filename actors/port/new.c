@@ -196,10 +196,10 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
     note_sample(agent, header, birth->bytes, stamp_ms);
     bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0;
-    ftli_count(agent, &agent->counters->created_bytes, birth->bytes);
     if (c == 0)
         ftli_count(agent, &agent->counters->created_page_bytes, ftli_allocation_block_bytes(runtime->device, header));
     ftli_count(agent, &agent->counters->created[c], 1);
+    ftli_count(agent, &agent->counters->created_bytes, birth->bytes); /* the block before the bytes: no slack below 0 */
     uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | (slow ? FTLI_WORD_SLOW : 0));
     return ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
 }
@@ -385,8 +385,8 @@ int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const i
     uint64_t born_word = port->born_word;
     if (FTLI_UNLIKELY(--port->countdown[tier] == 0)) /* 0 for a tier that is not sampled: it comes round in 2^32 */
         born_word |= ftli_sample_tier(port, header, tier, bytes);
-    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
     ftli_u64_add_owner(&port->counters.created[c], 1);
+    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
     uint32_t generation = ftli_word_new(&header->word, born_word);
     out->id = ftli_handle_make(runtime->number, (uint32_t)(header - runtime->table.headers), generation);
     ftli_port_leave(port);

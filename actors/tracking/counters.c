@@ -1,5 +1,8 @@
 /* Sums of counter blocks. The passes load with acquire what writers store with release: who sees a drop counted sees the
- * tensor's birth counted too, in whichever block it lies, because the handle went from one to the other in between. */
+ * tensor's birth counted too, in whichever block it lies, because the handle went from one to the other in between.
+ *
+ * Slack     is blocks less the tensors' own bytes, so whose bytes are counted must have its block counted: births write the block
+ *           first and are read bytes first; ends and drops write the bytes first and are read block first. */
 #include "actors/tracking/tracking.h"
 
 #include <assert.h>
@@ -20,8 +23,8 @@ void ftli_totals_add_ends(struct ftli_totals *totals, const struct ftli_counters
         totals->completed[parity] += load(&counters->completed[parity]);
         totals->quarantined_by_parity[parity] += load(&counters->quarantined_by_parity[parity]);
     }
-    totals->completed_bytes += load(&counters->completed_bytes);
     totals->completed_block_bytes += load(&counters->completed_block_bytes);
+    totals->completed_bytes += load(&counters->completed_bytes);
     totals->quarantined_bytes += load(&counters->quarantined_bytes);
     totals->quarantined_block_bytes += load(&counters->quarantined_block_bytes);
 }
@@ -42,12 +45,12 @@ void ftli_totals_add_drops(struct ftli_totals *totals, const struct ftli_counter
 
 void ftli_totals_add_births(struct ftli_totals *totals, const struct ftli_counters *counters)
 {
+    totals->created_bytes += load(&counters->created_bytes);
     for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++) {
         uint64_t count = load(&counters->created[c]);
         totals->created += count;
         totals->created_block_bytes += count * ftli_class_bytes(c);
     }
-    totals->created_bytes += load(&counters->created_bytes);
     totals->created_block_bytes += load(&counters->created_page_bytes);
     totals->stale_handles += load(&counters->stale_handles);
     totals->unpins_without_pin += load(&counters->unpins_without_pin);
