@@ -1,0 +1,221 @@
+/* A new asks for memory: which shard gives it, and what happens when that shard has none.
+ *
+ * Order     A shard with mail first, so that what was dropped last is given out again, wherever it lies; else the home shard, else
+ *           the next that is free. Without room there: any other child that has it. Only then the device grows.
+ * Rules     One token at a time; a token is waited for only while none is held. Only new comes here, and only new may wait.
+ */
+#include "actors/allocation/shard.h"
+
+#include <fettle/fettle.h>
+
+#include "runtime/base/assert.h"
+
+#define SEGMENT_BYTES (UINT64_C(2) << 20)
+#define FEEDS_MOST    4
+#define ROTATES_EVERY 16 /* new looks for mail from another shard on */
+
+/* What is asked for: slots of a class, or one span of pages. */
+struct want {
+    unsigned size_class, n; /* 0: pages */
+    uint64_t bytes;
+    size_t alignment;
+    void **blocks;
+    unsigned taken;
+    bool zeroed;
+};
+
+static int take_here(struct ftli_shard *shard, struct want *want)
+{
+    (void)ftli_shard_collect(shard, FTLI_REFILL_MOST);
+    if (want->size_class != 0)
+        return ftli_heap_take_slots(&shard->heap, want->size_class, want->blocks, want->n, &want->taken);
+    want->taken = 1;
+    return ftli_heap_take_pages(&shard->heap, want->bytes, want->alignment, want->blocks, &want->zeroed);
+}
+
+/* home: the shard's index among the children in the low half, a count of news in the high half. */
+static struct ftli_shard *child(struct ftli_device *device, uint32_t index)
+{
+    return &device->shards[1 + index % (device->shard_count - 1)];
+}
+
+static struct ftli_shard *with_mail(struct ftli_device *device, uint32_t home)
+{
+    uint32_t from = (home >> 16) % ROTATES_EVERY == 0 ? (home >> 16) / ROTATES_EVERY : home & 0xffff;
+    for (uint32_t i = 0; i < device->shard_count - 1; i++) {
+        struct ftli_shard *shard = child(device, from + i);
+        if (!ftli_shard_is_empty(shard) && ftli_token_try_take(&shard->token))
+            return shard;
+    }
+    return NULL;
+}
+
+/* A program without contention keeps one shard busy and the others empty: the home moves only when it is taken. */
+static struct ftli_shard *acquire(struct ftli_device *device, uint32_t *home)
+{
+    FTLI_ASSERT(device->shard_count > 1, "%u shards", device->shard_count);
+    *home += UINT32_C(1) << 16;
+    struct ftli_shard *shard = with_mail(device, *home);
+    if (shard != NULL)
+        return shard;
+    uint32_t index = *home & 0xffff;
+    for (uint32_t i = 0; i < device->shard_count - 1; i++) {
+        shard = child(device, index + i);
+        if (ftli_token_try_take(&shard->token)) {
+            *home = (*home & ~UINT32_C(0xffff)) | (shard->index - 1);
+            return shard;
+        }
+    }
+    shard = child(device, index);
+    ftli_token_take(&shard->token);
+    return shard;
+}
+
+/* A segment of the device's own heap for the shard. On success its token is held. */
+static int feed(struct ftli_device *device, struct ftli_shard *shard)
+{
+    struct ftli_shard *own = &device->shards[0];
+    struct ftli_segment segment;
+    ftli_token_take(&own->token);
+    (void)ftli_shard_collect(own, FTLI_REFILL_MOST);
+    int status = ftli_heap_detach_segment(&own->heap, SEGMENT_BYTES, &segment);
+    ftli_token_release(&own->token);
+    if (status != FTL_OK)
+        return status;
+    ftli_token_take(&shard->token);
+    status = ftli_heap_donate(&shard->heap, &segment);
+    if (status != FTL_OK)
+        ftli_token_release(&shard->token);
+    return status;
+}
+
+static int take_from_others(struct ftli_device *device, struct ftli_shard **shard, struct want *want)
+{
+    for (uint32_t i = 1; i < device->shard_count; i++) {
+        struct ftli_shard *other = &device->shards[i];
+        if (other == *shard || !ftli_token_try_take(&other->token))
+            continue;
+        int status = take_here(other, want);
+        if (status == FTL_OK) {
+            *shard = other;
+            return FTL_OK;
+        }
+        ftli_token_release(&other->token);
+    }
+    return FTL_ENOMEM;
+}
+
+/* On FTL_OK *shard is where the memory is from, and its token is held; else no token is. */
+static int take_from_children(struct ftli_device *device, uint32_t *home, struct ftli_shard **shard, struct want *want)
+{
+    *shard = acquire(device, home);
+    struct ftli_shard *first = *shard;
+    int status = take_here(first, want);
+    if (status == FTL_OK)
+        return FTL_OK;
+    ftli_token_release(&first->token);
+    if (status == FTL_ENOMEM)
+        status = take_from_others(device, shard, want);
+    for (unsigned tries = 0; status == FTL_ENOMEM && tries < FEEDS_MOST; tries++) {
+        status = feed(device, first);
+        if (status != FTL_OK)
+            return status;
+        status = take_here(first, want);
+        if (status != FTL_OK)
+            ftli_token_release(&first->token);
+    }
+    return status;
+}
+
+/* Headers for blocks; fewer if the table is used up. Token held. */
+static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n, unsigned c, struct ftli_header **out)
+{
+    struct ftli_device *device = shard->device;
+    for (unsigned i = 0; i < n; i++) {
+        struct ftli_header *header = ftli_shard_take_bare(shard);
+        if (header == NULL) {
+            for (unsigned left = i; left < n; left++)
+                (void)ftli_heap_give(&shard->heap, blocks[left]);
+            return i;
+        }
+        ftli_u64_store_release(&header->data, (uint64_t)(uintptr_t)blocks[i]);
+        ftli_u64_store_release(&header->record, ftli_record_make(ftli_table_slot(device->table, header), c,
+                                                                 device->index, c == 0 ? FTLI_HEADER_PAGES : 0));
+        out[i] = header;
+    }
+    return n;
+}
+
+int ftli_shard_carve(struct ftli_device *device, uint32_t *home, unsigned c, struct ftli_header **out, unsigned n)
+{
+    void *blocks[FTLI_MAGAZINE_MOST];
+    struct want want = {.size_class = c, .n = n, .blocks = blocks};
+    struct ftli_shard *shard;
+    int status = take_from_children(device, home, &shard, &want);
+    if (status != FTL_OK)
+        return status;
+    unsigned taken = attach(shard, blocks, want.taken, c, out);
+    ftli_token_release(&shard->token);
+    return taken > 0 ? (int)taken : FTL_ELIMIT;
+}
+
+int ftli_allocation_take_small(struct ftli_device *device, unsigned c, struct ftli_header **out)
+{
+    uint32_t home = 0;
+    int taken = ftli_shard_carve(device, &home, c, out, 1);
+    ftli_allocation_need_tick(device);
+    return taken > 0 ? FTL_OK : taken;
+}
+
+static void count_pages(struct ftli_shard *shard, uint64_t block_bytes, struct ftli_pages *out)
+{
+    shard->pages_out += block_bytes;
+    out->most = shard->pages_out > shard->pages_most + shard->pages_most / 128;
+    if (out->most)
+        shard->pages_most = shard->pages_out;
+}
+
+static int take_large(struct ftli_device *device, struct ftli_shard **shard, struct want *want)
+{
+    *shard = &device->shards[0];
+    ftli_token_take(&(*shard)->token);
+    int status = take_here(*shard, want);
+    if (status != FTL_OK)
+        ftli_token_release(&(*shard)->token);
+    return status;
+}
+
+int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint64_t bytes, size_t alignment,
+                               struct ftli_pages *out)
+{
+    bool large = bytes >= device->settings.large_bytes || alignment > SEGMENT_BYTES / 2 || device->shard_count == 1;
+    void *block;
+    struct want want = {.n = 1, .bytes = bytes, .alignment = alignment, .blocks = &block};
+    struct ftli_shard *shard;
+    int status = large ? take_large(device, &shard, &want) : take_from_children(device, home, &shard, &want);
+    if (status != FTL_OK)
+        return status;
+    out->zeroed = want.zeroed;
+    if (attach(shard, &block, 1, 0, &out->header) == 0) {
+        status = FTL_ELIMIT;
+    } else {
+        ftli_u64_store_release(&out->header->size, ftli_size_make(bytes, 0, 0)); /* says how large its block is */
+        count_pages(shard, bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1), out);
+    }
+    ftli_token_release(&shard->token);
+    ftli_allocation_need_tick(device);
+    return status;
+}
+
+int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)
+{
+    struct ftli_shard *shard = acquire(device, home);
+    struct ftli_header *header = ftli_shard_take_bare(shard);
+    ftli_token_release(&shard->token);
+    if (header == NULL)
+        return FTL_ELIMIT;
+    ftli_u64_store_release(
+        &header->record, ftli_record_make(ftli_table_slot(device->table, header), 0, device->index, FTLI_HEADER_VIEW));
+    *out = header;
+    return FTL_OK;
+}
