@@ -54,6 +54,9 @@ int ftli_space_init(struct ftli_space *space, size_t arena_bytes)
 
 void ftli_space_fini(struct ftli_space *space)
 {
+    if (!space->root) { /* init failed: there is nothing */
+        return;
+    }
     for (struct ftli_arena *arena = space->arenas; arena;) {
         struct ftli_arena *next = arena->next;
         ftli_os_release(arena->address, arena->bytes);
