@@ -88,12 +88,12 @@ Test(rack, gives_back_the_newest_first_and_no_header_twice)
 /* The bound, over random sequences: news and drops of random classes in runs, with magazines of others coming and going. */
 Test(rack, whatever_the_sequence_the_bound_holds)
 {
-    enum { LIVE = 3000, STEPS = 60000 };
+    enum { LIVE = 3000, STEPS = 15000 };
     static struct {
         struct ftli_header *header;
         unsigned c;
     } live[LIVE];
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint64_t seed = 1; seed <= 4; seed++) {
         struct ftli_rack rack;
         ftli_random_state random;
         uint32_t home = 0, n = 0, posted = 0, most = 1 + ftli_size_class(32 * KIB) / (unsigned)(1 + seed % 3);
