@@ -16,13 +16,6 @@ static uint64_t undone(struct ftl_runtime *runtime, uint32_t parity)
     return totals.deferred[parity] - totals.completed[parity] - totals.quarantined_by_parity[parity];
 }
 
-/* What waits is taken up now: batches are not waited for, the shards' mailboxes are looked into by this thread. */
-static void hurry(struct ftl_runtime *runtime)
-{
-    ftli_cleanup_hurry(&runtime->cleanup);
-    (void)ftli_allocation_collect(runtime->device);
-}
-
 struct wait {
     uint64_t deadline_ns;
     bool closing;
@@ -43,15 +36,25 @@ static int wait_a_little(struct ftl_runtime *runtime, const struct wait *wait, u
     return status == FTL_EBUSY ? FTL_EBUSY : FTL_OK;
 }
 
+/* This thread looks into the shards' mailboxes each time. The cleanup is hurried, so that its batches are not waited for: at first,
+ * after progress (a cascade may have posted more), and each slice; but not whenever it signals, for it signals after each
+ * run, and the two would keep each other awake over a tensor that is pinned. */
 static int wait_for(struct ftl_runtime *runtime, uint32_t parity, const struct wait *wait)
 {
     ftli_event *completed = ftli_allocation_completed(runtime->device);
+    uint64_t seen = 0, again_ns = 0;
     for (;;) {
         uint32_t ticket = ftli_event_prepare(completed);
-        hurry(runtime);
-        if (undone(runtime, parity) == 0) {
+        (void)ftli_allocation_collect(runtime->device);
+        uint64_t left = undone(runtime, parity), now_ns = ftli_kernel_now_ns(runtime->kernel);
+        if (left == 0) {
             ftli_event_cancel(completed);
             return FTL_OK;
+        }
+        if (left != seen || now_ns >= again_ns) {
+            ftli_cleanup_hurry(&runtime->cleanup);
+            seen = left;
+            again_ns = ftli_deadline_ns(now_ns, SLICE_NS);
         }
         int status = wait_a_little(runtime, wait, ticket);
         if (status != FTL_OK)

@@ -133,6 +133,8 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->index = (uint32_t)(port - ports); /* the mapping may have been wiped by a fork */
     port->born_scope = port->index < FTLI_HEADER_PORTS_MOST ? (port->index + 1) << FTLI_HEADER_PORT_SHIFT : 0;
     ftli_u64_store_relaxed(&port->thread_ended_ns, 0);
+    port->seen_activity = 0; /* what the last runtime's tick saw is of another clock, maybe */
+    port->seen_ns = ftli_kernel_now_ns(runtime->kernel);
     port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
     for (uint32_t i = 0; i <= FTLI_TRACKING_TIERS; i++)
         port->countdown[i] = ftli_sample_countdown(port, &runtime->sampling, i);
