@@ -182,7 +182,7 @@ static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t,
     if (out != blocks + held + device.depot) {
         (void)snprintf(why, why_bytes, "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu = %llu",
                        (unsigned long long)out, (unsigned long long)blocks, (unsigned long long)held,
-                       (unsigned long long)device.depot, (unsigned long long)(blocks + held + device.depot));
+                       (unsigned long long)device.depot, (unsigned long long)blocks + held + device.depot);
         return FTL_EINTERNAL;
     }
     if (device.committed != device.used + device.free_committed) {

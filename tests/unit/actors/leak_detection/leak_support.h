@@ -23,8 +23,7 @@ static uint64_t opened_ns;
 static struct ftli_scope_cursor cursor;
 static uint64_t thread_ended_ns; /* of thread 1; 0: it lives */
 
-static inline enum ftli_thread_fate thread_ended(void *user, uint32_t thread, uint64_t born_ns,
-                                                 uint64_t *ended_ns)
+static inline enum ftli_thread_fate thread_ended(void *user, uint32_t thread, uint64_t born_ns, uint64_t *ended_ns)
 {
     (void)user;
     (void)born_ns;
