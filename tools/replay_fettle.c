@@ -13,7 +13,8 @@ static uint64_t fettle_create(void *self, uint64_t bytes, uint64_t align)
 {
     struct ftli_replay_fettle *fettle = self;
     ftl_tensor tensor;
-    const ftl_tensor_options *options = &fettle->options[__builtin_ctzll(align)];
+    /* A recorded call asked for size and alignment alone, and 64 is what a tensor has without asking. */
+    const ftl_tensor_options *options = align > 64 ? &fettle->options[__builtin_ctzll(align)] : NULL;
     return ftl_bytes_new(fettle->runtime, bytes, options, &tensor) == FTL_OK ? tensor.id : 0;
 }
 
@@ -42,7 +43,6 @@ static int fettle_open(void *self, struct ftli_target *target, char *why, size_t
     ftl_open_options options = {.path = fettle->topology};
     for (uint32_t i = 0; i < sizeof fettle->options / sizeof *fettle->options; i++) {
         fettle->options[i].alignment = i > 6 ? (size_t)1 << i : 0; /* 64 without being asked */
-        fettle->options[i].site = FTL_HERE;
     }
     if (ftl_runtime_open_with(&options, &fettle->runtime) != FTL_OK) {
         snprintf(why, why_size, "%s", ftl_last_error());
