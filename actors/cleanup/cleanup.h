@@ -12,7 +12,6 @@
 #include "actors/allocation/allocation.h"
 #include "actors/cleanup/settings.h"
 #include "actors/tracking/tracking.h"
-#include "runtime/kernel/timer.h"
 
 enum { FTLI_FINALIZER_WORKERS_MOST = 16 };
 
@@ -42,7 +41,6 @@ struct ftli_cleanup {
     /* the actor's alone */
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
     ftli_link *quarantine;
-    ftli_timer retry;
     uint32_t next_worker;
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;

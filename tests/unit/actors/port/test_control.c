@@ -1,0 +1,133 @@
+/* The language of ftl_runtime_control: each word, and what is none. */
+#include "tests/unit/actors/port/port_support.h"
+
+struct text {
+    char bytes[16384];
+    size_t n;
+    unsigned calls, stop_after; /* 0: never */
+};
+
+static int take_text(const char *data, size_t n, void *user)
+{
+    struct text *text = user;
+    cr_assert_leq(text->n + n, sizeof text->bytes - 1);
+    memcpy(text->bytes + text->n, data, n);
+    text->n += n;
+    text->bytes[text->n] = '\0';
+    return ++text->calls == text->stop_after ? -1 : 0;
+}
+
+static int ask(ftl_runtime *runtime, const char *request, struct text *text)
+{
+    text->n = 0, text->calls = 0;
+    text->bytes[0] = '\0';
+    return ftl_runtime_control(runtime, request, take_text, text);
+}
+
+static struct text text;
+
+static bool says(const char *what)
+{
+    return strstr(text.bytes, what) != NULL;
+}
+
+Test(control, stats_lists_every_figure)
+{
+    static const char *const words[] = {
+        "created",        "live ",          "pending ",        "reclaimed",       "cached_bytes",  "held_bytes",
+        "slack_bytes",    "metadata_bytes", "committed_bytes", "peak_live_bytes", "fragmentation", "efficiency",
+        "reclaim_p99_ns", "restarts",       "audits_failed",   "pressure",        "degraded"};
+    ftl_runtime *runtime = open_simulated(NULL);
+    ftl_tensor a = new_bytes(runtime, 1000, NULL), b = new_bytes(runtime, 2000, NULL);
+    cr_assert_eq(ftl_tensor_drop(a), FTL_OK);
+    cr_assert_eq(ask(runtime, "stats", &text), FTL_OK);
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
+        cr_assert(says(words[i]), "no %s in:\n%s", words[i], text.bytes);
+    cr_assert(says("created                    2\n"), "%s", text.bytes);
+    cr_assert(says("live_bytes                 2000\n"), "%s", text.bytes);
+    cr_assert_eq(ftl_tensor_drop(b), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, check_says_good_or_what_is_broken)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    ftl_tensor tensor = new_bytes(runtime, 1000, NULL);
+    cr_assert_eq(ask(runtime, "check", &text), FTL_OK);
+    cr_assert_str_eq(text.bytes, "good\n");
+    (void)ftli_u64_fetch_add_relaxed(&runtime->shared.created_bytes, 5);
+    cr_assert_eq(ask(runtime, "check", &text), FTL_EINTERNAL);
+    cr_assert(says("broken: audit: bytes live"), "%s", text.bytes);
+    cr_assert_not_null(strstr(ftl_last_error(), "the table has 1000, the counters say 1005"), "%s", ftl_last_error());
+    (void)ftli_u64_fetch_add_relaxed(&runtime->shared.created_bytes, (uint64_t)-5);
+    cr_assert_eq(ask(runtime, "check", &text), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, leaks_lists_what_outlived_its_scope_and_what_is_pinned)
+{
+    ftl_scope scope;
+    const ftl_tensor_options options = {.label = "weights"};
+    ftl_runtime *runtime = open_simulated(NULL);
+    cr_assert_eq(ftl_scope_begin(runtime, "request", &scope), FTL_OK);
+    ftl_scope before = ftl_scope_swap(scope);
+    ftl_tensor leak = new_bytes(runtime, 1234, &options);
+    (void)ftl_scope_swap(before);
+    cr_assert_eq(ftl_tensor_retain(leak), FTL_OK);
+    cr_assert_eq(ftl_scope_end(scope, NULL), FTL_OK);
+    ftl_tensor pinned = new_bytes(runtime, 4321, NULL);
+    cr_assert_not_null(ftl_tensor_pin(pinned));
+    cr_assert_eq(ftl_tensor_drop(pinned), FTL_OK);
+    run_for(runtime, 20 * SECOND);
+    cr_assert_eq(ask(runtime, "leaks", &text), FTL_OK);
+    cr_assert(says("2 findings over"), "%s", text.bytes);
+    cr_assert(says("outlived its scope"), "%s", text.bytes);
+    cr_assert(says("\"weights\""), "%s", text.bytes);
+    cr_assert(says("pinned for more than 10 s"), "%s", text.bytes);
+    ftl_tensor_unpin(pinned);
+    cr_assert_eq(ftl_tensor_drop(leak), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, topology_lists_threads_actors_and_what_differs)
+{
+    ftl_runtime *runtime = open_simulated("actors.tracking.level: debug");
+    cr_assert_eq(ask(runtime, "topology", &text), FTL_OK);
+    cr_assert(says("default  "), "%s", text.bytes);
+    cr_assert(says("threads service"), "%s", text.bytes);
+    cr_assert(says("actor   cleanup"), "%s", text.bytes);
+    cr_assert(says("actor   leak_detection"), "%s", text.bytes);
+    cr_assert(says("differs actors.tracking.level: debug (standard standard)"), "%s", text.bytes);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, stops_when_the_writer_says_so)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    text.stop_after = 3;
+    cr_assert_eq(ask(runtime, "stats", &text), FTL_OK);
+    cr_assert_eq(text.calls, 3, "it went on after the writer had said no");
+    text.stop_after = 0;
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, what_is_no_word_of_it)
+{
+    static const char *const none[] = {"", "stat", "statss", "stats ", "set actors.tracking.level debug", "\x01\xff"};
+    ftl_runtime *runtime = open_simulated(NULL);
+    for (unsigned i = 0; i < sizeof none / sizeof none[0]; i++) {
+        cr_assert_eq(ask(runtime, none[i], &text), FTL_ENOTSUP, "\"%s\"", none[i]);
+        cr_assert_eq(text.n, 0);
+        cr_assert_not_null(strstr(ftl_last_error(), "there are stats, check, leaks, topology"));
+    }
+    char endless[4096];
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    cr_assert_eq(ask(runtime, endless, &text), FTL_ENOTSUP);
+    cr_assert_eq(ask(NULL, "stats", &text), FTL_EINVAL);
+    cr_assert_eq(ask(runtime, NULL, &text), FTL_EINVAL);
+    cr_assert_eq(ftl_runtime_control(runtime, "stats", NULL, NULL), FTL_EINVAL);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    cr_assert_eq(ask(runtime, "stats", &text), FTL_ECLOSED);
+}
