@@ -121,9 +121,10 @@ static FTLI_NOINLINE int drop_slow(const struct ftli_agent *agent, struct ftli_h
     case FTLI_WORD_GUARDED:
         leave_life(agent, header, flags_of(header));
         count_deferred(agent, header);
-        ftli_leak_detection_note(&agent->runtime->leak_detection);
         if (ftli_word_unpin(&header->word, generation) == FTLI_WORD_POST)
             ftli_deliver(agent->runtime, header);
+        else /* it hangs on a pin: not both, a drop makes one system call at most */
+            ftli_leak_detection_note(&agent->runtime->leak_detection);
         return FTL_OK;
     default:
         return FTL_ESTALE;

@@ -16,13 +16,6 @@ uint32_t ftli_stamp_refresh(struct ftl_runtime *runtime)
     return ftli_stamp_raise(runtime, ftli_runtime_ms(runtime));
 }
 
-/* Half a ring is full: the actor comes, before events are lost. */
-static void put(struct ftli_port *port, const struct ftli_event_record *event)
-{
-    if (ftli_event_ring_put(&port->ring, event))
-        ftli_tracking_note(&port->owner->tracking);
-}
-
 uint32_t ftli_sample_countdown(struct ftli_port *port, const struct ftli_sampling *sampling, unsigned tier)
 {
     if (sampling->every_one_from_bytes == 0)
@@ -48,7 +41,8 @@ void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, uint64_
     ftli_u64_store_release(&header->record, record);
     struct ftli_event_record event = {
         .record = record, .bytes = bytes, .stamp_ms = stamp_ms, .kind = FTLI_EVENT_CREATED, .thread = port->index};
-    put(port, &event);
+    if (ftli_event_ring_put(&port->ring, &event))
+        ftli_tracking_note(&port->owner->tracking);
     ftli_u64_add_owner(&port->counters.sampled, 1);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);
 }
@@ -67,6 +61,7 @@ void ftli_sample_drop(const struct ftli_agent *agent, const struct ftli_header *
                                       .kind = FTLI_EVENT_DROPPED,
                                       .lived_ms = now_ms > born_ms ? now_ms - born_ms : 0,
                                       .thread = port->index};
-    put(port, &event);
+    /* A drop makes one system call at most, and its post may be that: the actor is called by new and by the tick. */
+    (void)ftli_event_ring_put(&port->ring, &event);
     ftli_u64_add_owner(&port->counters.tracking_cycles, ftli_clock_cycles() - began);
 }
