@@ -161,6 +161,16 @@ Test(restart, given_up_after_too_many_and_the_others_go_on)
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 
+Test(restart, a_topology_may_allow_as_many_restarts_as_are_remembered)
+{
+    ftl_runtime *runtime = open_with("supervision.restarts: 10000\n");
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    runtime = open_with("supervision.restarts: 0\n");
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    ftl_open_options options = {.overrides = "supervision.restarts: 10001\n"};
+    cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_ECONFIG);
+}
+
 /* ---- the topologies that ship */
 
 static unsigned threads_of_process(void)

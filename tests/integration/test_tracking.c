@@ -245,7 +245,8 @@ Test(tracking_whole, keeps_the_last_10000_events_in_order)
         if (i % 2 == 1)
             cr_assert_eq(ftli_record_id(events[i].record), ftli_record_id(events[i - 1].record));
         if (i > 0)
-            cr_assert_geq(events[i].stamp_ms, events[i - 1].stamp_ms);
+            cr_assert_geq(events[i].stamp_ms, events[i - 1].stamp_ms, "time goes forward");
+        cr_assert_leq(events[i].lived_ms, events[i].stamp_ms, "and no life is longer than the runtime's");
     }
     struct ftli_tracking_figures figures;
     ftli_tracking_read(&runtime->tracking, &figures);
