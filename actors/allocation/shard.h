@@ -27,6 +27,8 @@ struct ftli_shard {
     ftli_link *bare;
     uint64_t bare_count;
     uint64_t pages_out, pages_most; /* bytes of spans in tensors, and the most when the peak was looked at last */
+    ftli_atomic_u64
+        free_bytes; /* committed and free, as of the last release by a new: a hint for those who find it held */
     struct ftli_device *device;
     struct ftli_heap heap;
     struct ftli_counters counters;

@@ -89,18 +89,38 @@ static int feed(struct ftli_device *device, struct ftli_shard *shard)
     return status;
 }
 
+static void release(struct ftli_shard *shard)
+{
+    ftli_u64_store_relaxed(&shard->free_bytes, ftli_heap_free_resident_bytes(&shard->heap));
+    ftli_token_release(&shard->token);
+}
+
+/* A shard that somebody is inside of, and that has room or mail: it is worth waiting for, since the alternative is to grow. Its
+ * holder may be a thread that lost its processor, and the wait gives it one. */
+static bool is_worth_waiting_for(const struct ftli_shard *shard, const struct want *want)
+{
+    uint64_t need = want->size_class != 0 ? ftli_class_bytes(want->size_class) : want->bytes;
+    return !ftli_shard_is_empty(shard) || ftli_u64_load_relaxed(&shard->free_bytes) >= 2 * need + FTLI_PAGE_BYTES;
+}
+
 static int take_from_others(struct ftli_device *device, struct ftli_shard **shard, struct want *want)
 {
-    for (uint32_t i = 1; i < device->shard_count; i++) {
-        struct ftli_shard *other = &device->shards[i];
-        if (other == *shard || !ftli_token_try_take(&other->token))
-            continue;
-        int status = take_here(other, want);
-        if (status == FTL_OK) {
-            *shard = other;
-            return FTL_OK;
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 1; i < device->shard_count; i++) {
+            struct ftli_shard *other = &device->shards[i];
+            if (other == *shard)
+                continue;
+            if (pass == 1 && is_worth_waiting_for(other, want))
+                ftli_token_take(&other->token);
+            else if (pass == 1 || !ftli_token_try_take(&other->token))
+                continue;
+            int status = take_here(other, want);
+            if (status == FTL_OK) {
+                *shard = other;
+                return FTL_OK;
+            }
+            release(other);
         }
-        ftli_token_release(&other->token);
     }
     return FTL_ENOMEM;
 }
@@ -113,7 +133,7 @@ static int take_from_children(struct ftli_device *device, uint32_t *home, struct
     int status = take_here(first, want);
     if (status == FTL_OK)
         return FTL_OK;
-    ftli_token_release(&first->token);
+    release(first);
     if (status == FTL_ENOMEM)
         status = take_from_others(device, shard, want);
     for (unsigned tries = 0; status == FTL_ENOMEM && tries < FEEDS_MOST; tries++) {
@@ -122,7 +142,7 @@ static int take_from_children(struct ftli_device *device, uint32_t *home, struct
             return status;
         status = take_here(first, want);
         if (status != FTL_OK)
-            ftli_token_release(&first->token);
+            release(first);
     }
     return status;
 }
@@ -155,7 +175,7 @@ int ftli_shard_carve(struct ftli_device *device, uint32_t *home, unsigned c, str
     if (status != FTL_OK)
         return status;
     unsigned taken = attach(shard, blocks, want.taken, c, out);
-    ftli_token_release(&shard->token);
+    release(shard);
     return taken > 0 ? (int)taken : FTL_ELIMIT;
 }
 
@@ -202,7 +222,7 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
         ftli_u64_store_release(&out->header->size, ftli_size_make(bytes, 0, 0)); /* says how large its block is */
         count_pages(shard, bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1), out);
     }
-    ftli_token_release(&shard->token);
+    release(shard);
     ftli_allocation_need_tick(device);
     return status;
 }
