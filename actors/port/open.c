@@ -23,8 +23,8 @@ uint32_t ftli_runtime_ms(const struct ftl_runtime *runtime)
     return now_ns > runtime->opened_ns ? (uint32_t)((now_ns - runtime->opened_ns) / 1000000) : 0;
 }
 
-/* The numbers go round, so that none is used again before 4,095 opens. */
-static struct ftl_runtime *take_number(void)
+/* The numbers go round, so that none is used again before 4,095 opens. FTL_ENOMEM; FTL_ELIMIT: all are in use. */
+static int take_number(struct ftl_runtime **out)
 {
     for (unsigned tries = 0; tries < FTLI_RUNTIMES; tries++) {
         uint32_t number = 1 + ftli_u32_fetch_add_relaxed(&next_number, 1) % (FTLI_RUNTIMES - 1);
@@ -32,7 +32,7 @@ static struct ftl_runtime *take_number(void)
         if (runtime == NULL) {
             runtime = aligned_alloc(FTLI_CACHE_LINE, (sizeof *runtime + 63) / 64 * 64);
             if (runtime == NULL)
-                return NULL;
+                return FTL_ENOMEM;
             memset(runtime, 0, sizeof *runtime);
             runtime->number = number;
             void *expected = NULL;
@@ -40,16 +40,18 @@ static struct ftl_runtime *take_number(void)
                 free(runtime);
                 continue;
             }
-            return runtime;
+            *out = runtime;
+            return FTL_OK;
         }
         uint32_t closed = FTLI_RUNTIME_CLOSED;
         if (ftli_u32_cas_acq_rel(&runtime->state, &closed, FTLI_RUNTIME_NONE)) {
             memset(runtime, 0, sizeof *runtime);
             runtime->number = number;
-            return runtime;
+            *out = runtime;
+            return FTL_OK;
         }
     }
-    return NULL;
+    return FTL_ELIMIT;
 }
 
 /* ---- what the actors are given ---------------------------------------------------------------------------------------- */
@@ -423,10 +425,11 @@ int ftli_runtime_open_as(const ftl_open_options *options, bool simulated, uint64
     status = ftli_topology_load(options, &topology, error, sizeof error);
     if (status != FTL_OK)
         return ftli_fail(status, "%s", error);
-    struct ftl_runtime *runtime = take_number();
-    if (runtime == NULL) {
+    struct ftl_runtime *runtime;
+    status = take_number(&runtime);
+    if (status != FTL_OK) {
         ftli_topology_free(topology);
-        return ftli_fail(FTL_ELIMIT, "4,095 runtimes at once are the most");
+        return ftli_fail(status, status == FTL_ELIMIT ? "4,095 runtimes at once are the most" : "no memory");
     }
     runtime->topology = topology;
     status = build(runtime, simulated, seed);

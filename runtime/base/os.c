@@ -84,7 +84,9 @@ bool ftli_os_discard(void *at, size_t bytes)
 
 bool ftli_os_zero_and_keep(void *at, size_t bytes)
 {
-    return mmap(at, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+    if (mmap(at, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
+        return true;
+    return madvise(at, bytes, MADV_DONTNEED) == 0; /* the kernel's table of mappings is full: zeros all the same */
 }
 
 bool ftli_os_advise_huge(void *at, size_t bytes)
