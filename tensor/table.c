@@ -18,18 +18,25 @@ static uint32_t first_generation(uint32_t slot)
     return 1 + (slot * UINT32_C(2654435761) >> 16) % GENERATIONS;
 }
 
-/* The reservation is asked for whole, then by halves: an address space limit makes a small table, not a failure. */
+/* The reservation is asked for whole, then by halves: an address space limit makes a small table, not a failure, and the
+ * rest of the runtime needs some of it too. The cells follow the headers. */
 static void *reserve(uint32_t *slots)
 {
+    uint64_t most_bytes = ftli_os_address_limit_bytes() / 8;
     for (uint32_t wish = *slots; wish >= LEAST_SLOTS; wish /= 2) {
         size_t bytes = ((size_t)wish * sizeof(struct ftli_header) + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
-        void *address = ftli_os_reserve(bytes, STEP_BYTES);
+        void *address = bytes > most_bytes && wish / 2 >= LEAST_SLOTS ? NULL : ftli_os_reserve(2 * bytes, STEP_BYTES);
         if (address != NULL) {
             *slots = (uint32_t)(bytes / sizeof(struct ftli_header));
             return address;
         }
     }
     return NULL;
+}
+
+static size_t reserved_bytes(uint32_t slots)
+{
+    return (size_t)slots * (sizeof(struct ftli_header) + FTLI_CELL_BYTES);
 }
 
 /* A number that comes round again after 4,095 opens gives up the addresses of its last holder. */
@@ -40,7 +47,7 @@ static void release_last_holder(struct ftli_registry_entry *entry)
         return;
     ftli_u32_store_release(&entry->committed, 0);
     ftli_pointer_store_release(&entry->headers, NULL);
-    ftli_os_release(headers, (size_t)ftli_u32_load_relaxed(&entry->reserved) * sizeof(struct ftli_header));
+    ftli_os_release(headers, reserved_bytes(ftli_u32_load_relaxed(&entry->reserved)));
 }
 
 int ftli_table_open(struct ftli_table *table, uint32_t runtime, uint32_t slots)
@@ -53,17 +60,10 @@ int ftli_table_open(struct ftli_table *table, uint32_t runtime, uint32_t slots)
         slots = FTLI_SLOT_MASK;
     release_last_holder(entry);
     void *headers = reserve(&slots);
-    uint32_t cells = slots;
-    void *cell_memory = headers == NULL ? NULL : reserve(&cells);
-    if (cell_memory == NULL || cells < slots) {
-        if (cell_memory != NULL)
-            ftli_os_release(cell_memory, (size_t)cells * FTLI_CELL_BYTES);
-        if (headers != NULL)
-            ftli_os_release(headers, (size_t)slots * sizeof(struct ftli_header));
+    if (headers == NULL)
         return FTL_ENOMEM;
-    }
     table->headers = headers;
-    table->cells = cell_memory;
+    table->cells = (unsigned char *)headers + (size_t)slots * sizeof(struct ftli_header);
     table->runtime = runtime;
     table->slots = slots;
     ftli_u32_store_relaxed(&table->fresh, 1);
@@ -75,8 +75,7 @@ int ftli_table_open(struct ftli_table *table, uint32_t runtime, uint32_t slots)
 
 void ftli_table_close(struct ftli_table *table)
 {
-    (void)ftli_os_zero_and_keep(table->headers, (size_t)table->slots * sizeof(struct ftli_header));
-    (void)ftli_os_zero_and_keep(table->cells, (size_t)table->slots * FTLI_CELL_BYTES);
+    (void)ftli_os_zero_and_keep(table->headers, reserved_bytes(table->slots));
 }
 
 /* pairs: committed. The words are written before the limit rises; who reads below it finds a generation. */

@@ -1,6 +1,6 @@
 /* The table: all headers of one runtime, and the cells that hold what few tensors need besides.
  *
- * Owns        Two reservations of address space: headers (64 B a slot) and cells (64 B each). Both are type-stable:
+ * Owns        A reservation of address space: headers (64 B a slot), then cells (64 B each). Both are type-stable:
  *             a slot is a header for ever, a cell a cell. They are committed in steps of 64 KiB, in order.
  * Threads     take_fresh and the cell functions by any thread.
  * Progress    Lock-free.
@@ -28,7 +28,7 @@ struct ftli_table {
 
 /* FTL_ENOMEM: not even a small table finds room. `slots` is a wish: under RLIMIT_AS it becomes less. */
 int ftli_table_open(struct ftli_table *, uint32_t runtime, uint32_t slots);
-/* Gives the memory back; the addresses of the headers stay and read as zeros. */
+/* Gives the memory back; its addresses stay and read as zeros. */
 void ftli_table_close(struct ftli_table *);
 
 /* Up to n slots that were never used, from *first on; their words are FREE, their generations differ. 0: used up. */

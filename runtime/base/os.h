@@ -66,6 +66,8 @@ unsigned ftli_os_processors(void); /* this process may run on; at least 1 */
 
 /* The least memory.max of the cgroup v2 path this process is in, else the physical memory. */
 uint64_t ftli_os_memory_limit_bytes(void);
+/* RLIMIT_AS; UINT64_MAX: none. */
+uint64_t ftli_os_address_limit_bytes(void);
 uint64_t ftli_os_cgroup_limit_bytes(const char *root, const char *path); /* UINT64_MAX: none on the way up */
 uint64_t ftli_os_memory_bytes(void);                                     /* physical */
 uint64_t ftli_os_thread_cpu_ns(void);                                    /* processor time of the calling thread */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "runtime/base/os.h"
@@ -10,6 +11,12 @@ uint64_t ftli_os_memory_bytes(void)
 {
     const long pages = sysconf(_SC_PHYS_PAGES);
     return pages > 0 ? (uint64_t)pages * ftli_os_page_bytes() : 0;
+}
+
+uint64_t ftli_os_address_limit_bytes(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? limit.rlim_cur : UINT64_MAX;
 }
 
 /* A number in the file, or `otherwise` ("max", no file, not a number). */

@@ -3,6 +3,9 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#include "runtime/base/os.h"
 
 enum { RUNTIME = 7, SLOTS = 4096 };
 
@@ -116,4 +119,41 @@ Test(table_bounds, a_wish_for_nothing_is_a_small_table, .init = NULL)
     cr_assert_geq(table.slots, 1);
     cr_assert_leq(table.slots, 1U << 16);
     ftli_table_close(&table);
+}
+
+static void limit_addresses(rlim_t bytes)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = bytes;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* A limit of address space makes a small table, not a failure, and leaves room for the rest. */
+Test(table, an_address_limit_makes_it_small)
+{
+    struct ftli_table small;
+    cr_assert_eq(ftli_os_address_limit_bytes(), UINT64_MAX, "the test is run under a limit itself");
+    limit_addresses((rlim_t)1 << 50); /* where sanitizers have their own, too */
+    cr_assert_eq(ftli_table_open(&small, RUNTIME + 1, 1u << 26), FTL_OK);
+    cr_assert_eq(small.slots, 1u << 26);
+    ftli_table_close(&small);
+    limit_addresses((rlim_t)1 << 20);
+    cr_assert_eq(ftli_table_open(&small, RUNTIME + 2, 1u << 26), FTL_ENOMEM);
+    cr_assert_null(small.headers);
+    limit_addresses(RLIM_INFINITY);
+    cr_assert_eq(ftli_table_open(&small, RUNTIME + 2, UINT32_MAX), FTL_OK);
+    cr_assert_leq(small.slots, UINT32_C(1) << 28);
+    ftli_table_close(&small);
+}
+
+/* A number that comes round gives up the addresses of its last holder, headers and cells. */
+Test(table, opening_a_number_again_loses_no_addresses)
+{
+    struct ftli_table again;
+    for (unsigned i = 0; i < 300; i++) { /* 16 GiB of slots and as much of cells each time: more than a process has */
+        cr_assert_eq(ftli_table_open(&again, RUNTIME + 3, UINT32_C(1) << 28), FTL_OK);
+        cr_assert_geq(again.slots, (UINT32_C(1) << 28) - 1024, "open %u found %u slots", i, again.slots);
+        ftli_table_close(&again);
+    }
 }

@@ -1,4 +1,7 @@
 /* Opening, lending a thread, and looking after a runtime: what is refused, and with which words. */
+#include <sys/resource.h>
+
+#include "tests/support/laws.h"
 #include "tests/unit/actors/port/port_support.h"
 
 static int says_nothing(ftl_tensor tensor, void *data, size_t bytes, void *user)
@@ -99,15 +102,18 @@ Test(open, numbers_come_round)
                                 "actors.defragmentation: none\nactors.leak_detection: none\nactors.telemetry: none";
     ftl_runtime *runtime = open_simulated(small);
     uint32_t first = runtime->number;
+    const unsigned opens = LAWS_SANITIZED ? 200 : FTLI_RUNTIMES - 2; /* a sanitizer is slow to give addresses back */
     ftl_tensor old = new_bytes(runtime, 10, NULL);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
-    for (unsigned i = 0; i < FTLI_RUNTIMES - 2; i++) {
+    for (unsigned i = 0; i < opens; i++) {
         runtime = open_simulated(small);
         cr_assert_neq(runtime->number, first, "after %u opens", i + 1);
         cr_assert_neq(runtime->number, 0);
         cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
     }
     cr_assert_eq(ftl_tensor_drop(old), FTL_ECLOSED);
+    if (LAWS_SANITIZED)
+        return;
     runtime = open_simulated(small);
     cr_assert_eq(runtime->number, first);
     cr_assert_eq(ftl_tensor_drop(old), FTL_ESTALE);
@@ -115,6 +121,27 @@ Test(open, numbers_come_round)
     ftl_tensor tensor = new_bytes(runtime, 10, NULL);
     cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+/* A process with little address space has a smaller table and works. */
+Test(open, under_an_address_limit)
+{
+    if (LAWS_SANITIZED)
+        cr_skip_test("a sanitizer needs more than any limit");
+    static const uint64_t limits_mib[] = {2500, 3500, 5000, 9000, 17000, 70000};
+    for (unsigned i = 0; i < sizeof limits_mib / sizeof limits_mib[0]; i++) {
+        struct rlimit limit;
+        cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+        limit.rlim_cur = limits_mib[i] * MIB;
+        cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+        ftl_runtime *runtime;
+        cr_assert_eq(ftl_runtime_open(NULL, &runtime), FTL_OK, "%llu MiB: %s", (unsigned long long)limits_mib[i],
+                     ftl_last_error());
+        ftl_tensor tensor = new_bytes(runtime, 20 * MIB, NULL);
+        memset(ftl_tensor_data(tensor), 1, 20 * MIB);
+        cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+        cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    }
 }
 
 Test(watch, bad_arguments)
