@@ -36,11 +36,25 @@ static void walk_span(const struct ftli_space *space, uint32_t number, uint32_t 
         walk->short_free += committed * FTLI_PAGE_BYTES;
 }
 
-static struct walk walk_pages(const struct ftli_device *device)
+/* Every shard stands still meanwhile. Who holds one token does not wait for another: all, or none and again. */
+static void take_all(struct ftli_device *device)
+{
+    for (uint32_t taken = 0; taken < device->shard_count;) {
+        if (ftli_token_try_take(&device->shards[taken].token)) {
+            taken++;
+            continue;
+        }
+        while (taken > 0)
+            ftli_token_release(&device->shards[--taken].token);
+    }
+}
+
+static struct walk walk_pages(struct ftli_device *device)
 {
     const struct ftli_space *space = &device->space;
     struct walk walk = {0};
     uint32_t number = FTLI_GRANULE_PAGES;
+    take_all(device);
     while (number / FTLI_GRANULE_PAGES < space->granules_used && ftli_space_granule(space, number) != NULL) {
         const struct ftli_granule *granule = ftli_space_granule(space, number);
         const struct ftli_page *page = ftli_space_page(space, number);
@@ -52,6 +66,8 @@ static struct walk walk_pages(const struct ftli_device *device)
         walk_span(space, number, page->pages, page->state, &walk);
         number += page->pages;
     }
+    for (uint32_t i = 0; i < device->shard_count; i++)
+        ftli_token_release(&device->shards[i].token);
     walk.committed *= FTLI_PAGE_BYTES;
     return walk;
 }
