@@ -18,7 +18,10 @@ static uint64_t word_make(uint32_t generation, enum ftli_scope_state state)
 
 int ftli_scopes_init(struct ftli_scopes *scopes, struct ftli_table *table)
 {
+    uint64_t room = ftli_os_address_limit_bytes();
     for (uint32_t slots = FTLI_SCOPES_MOST; slots >= LEAST; slots /= 2) {
+        if (slots > LEAST && room / 16 < (uint64_t)slots * sizeof(struct ftli_scope))
+            continue;
         void *memory = ftli_os_reserve((size_t)slots * sizeof(struct ftli_scope), ftli_os_page_bytes());
         if (memory == NULL)
             continue;

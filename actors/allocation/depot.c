@@ -6,11 +6,16 @@
 
 #include "runtime/base/os.h"
 
+#define MAGAZINES_LEAST 1024
+
 struct ftli_magazine ftli_no_magazine;
 
 int ftli_depot_init(struct ftli_depot *depot, uint32_t magazines)
 {
     memset(depot, 0, sizeof *depot);
+    uint64_t room = ftli_os_address_limit_bytes(); /* under such a limit: fewer */
+    while (magazines > MAGAZINES_LEAST && room / 16 < (uint64_t)magazines * sizeof(struct ftli_magazine))
+        magazines /= 2;
     size_t bytes = (size_t)magazines * sizeof(struct ftli_magazine);
     depot->magazines = ftli_os_reserve((bytes + 4095) / 4096 * 4096, 4096);
     if (depot->magazines == NULL)

@@ -212,6 +212,8 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
     void *block;
     struct want want = {.n = 1, .bytes = bytes, .alignment = alignment, .blocks = &block};
     struct ftli_shard *shard;
+    if (bytes > device->hard_bytes)
+        return FTL_ELIMIT; /* it can never be: not even addresses are asked for */
     int status = large ? take_large(device, &shard, &want) : take_from_children(device, home, &shard, &want);
     if (status != FTL_OK)
         return status;

@@ -118,6 +118,7 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
                 break;
             }
             cleanup->drop_reference(cleanup->user, child, parity);
+            cleanup->cascaded = true;
         }
         set_flags(header, flags);
         if ((flags & FTLI_HEADER_LINKS) != 0) {
@@ -248,6 +249,10 @@ static void after_batch(void *state, ftli_context *context)
     (void)context;
     (void)ftli_allocation_collect(cleanup->device);
     ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
+    if (cleanup
+            ->cascaded) /* a chain has one message at a time, which is never a batch: it would go on at each batch's age only */
+        ftli_actor_run_within(cleanup->actor, 0);
+    cleanup->cascaded = false;
 }
 
 /* A restart finds its work in the headers: those that wait are sent on as if their waits were over. */

@@ -42,6 +42,7 @@ struct ftli_cleanup {
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
     ftli_link *quarantine;
     uint32_t next_worker;
+    bool cascaded; /* in this run */
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;
 };

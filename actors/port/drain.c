@@ -9,11 +9,13 @@
 
 #define SLICE_NS (UINT64_C(20) * 1000 * 1000)
 
-static uint64_t undone(struct ftl_runtime *runtime, uint32_t parity)
+/* *done grows with every drop that is completed, in a cascade too, where what is left may stay the same. */
+static uint64_t undone(struct ftl_runtime *runtime, uint32_t parity, uint64_t *done)
 {
     struct ftli_totals totals;
     ftli_runtime_totals(runtime, &totals);
-    return totals.deferred[parity] - totals.completed[parity] - totals.quarantined_by_parity[parity];
+    *done = totals.completed[parity] + totals.quarantined_by_parity[parity];
+    return totals.deferred[parity] - *done;
 }
 
 struct wait {
@@ -42,18 +44,18 @@ static int wait_a_little(struct ftl_runtime *runtime, const struct wait *wait, u
 static int wait_for(struct ftl_runtime *runtime, uint32_t parity, const struct wait *wait)
 {
     ftli_event *completed = ftli_allocation_completed(runtime->device);
-    uint64_t seen = 0, again_ns = 0;
+    uint64_t done, seen = 0, again_ns = 0;
     for (;;) {
         uint32_t ticket = ftli_event_prepare(completed);
         (void)ftli_allocation_collect(runtime->device);
-        uint64_t left = undone(runtime, parity), now_ns = ftli_kernel_now_ns(runtime->kernel);
-        if (left == 0) {
+        if (undone(runtime, parity, &done) == 0) {
             ftli_event_cancel(completed);
             return FTL_OK;
         }
-        if (left != seen || now_ns >= again_ns) {
+        uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel);
+        if (done != seen || now_ns >= again_ns) {
             ftli_cleanup_hurry(&runtime->cleanup);
-            seen = left;
+            seen = done;
             again_ns = ftli_deadline_ns(now_ns, SLICE_NS);
         }
         int status = wait_a_little(runtime, wait, ticket);
@@ -84,7 +86,8 @@ int ftli_drain(struct ftl_runtime *runtime, int64_t timeout_ns, bool closing)
     struct wait wait = {timeout_ns < 0 ? FTLI_NEVER_NS : ftli_deadline_ns(now_ns, (uint64_t)timeout_ns), closing};
     if (timeout_ns == 0) {
         (void)ftli_allocation_collect(runtime->device);
-        return undone(runtime, 0) + undone(runtime, 1) == 0 ? FTL_OK : FTL_ETIMEDOUT;
+        uint64_t done;
+        return undone(runtime, 0, &done) + undone(runtime, 1, &done) == 0 ? FTL_OK : FTL_ETIMEDOUT;
     }
     int status = take_turn(runtime, &wait);
     if (status != FTL_OK)

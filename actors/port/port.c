@@ -9,11 +9,13 @@
 
 #define IDLE_NS     (UINT64_C(50) * 1000 * 1000)
 #define CLAIMS_MOST 64
+#define PORTS_LEAST 64
 
 _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));
 
 /* Process-wide, made by the first open and never unmapped. */
 static struct ftli_port *ports;
+static uint32_t ports_most;
 static ftli_atomic_u32 port_count; /* ports ever used; grows only */
 static ftli_atomic_u32 *process_mark;
 static bool asymmetric;        /* membarrier works here */
@@ -26,7 +28,11 @@ static void on_fork_child(void)
 
 static void prepare_once(void)
 {
-    size_t bytes = ((size_t)FTLI_PORTS_MOST * sizeof(struct ftli_port) + 4095) / 4096 * 4096;
+    uint32_t most = FTLI_PORTS_MOST;
+    uint64_t room = ftli_os_address_limit_bytes(); /* under such a limit: fewer, and threads beyond them go without */
+    while (most > PORTS_LEAST && room / 16 < (uint64_t)most * sizeof(struct ftli_port))
+        most /= 2;
+    size_t bytes = ((size_t)most * sizeof(struct ftli_port) + 4095) / 4096 * 4096;
     struct ftli_port *memory = ftli_os_reserve(bytes, 4096);
     ftli_atomic_u32 *mark = ftli_os_reserve(4096, 4096);
     if (memory == NULL || mark == NULL)
@@ -37,6 +43,7 @@ static void prepare_once(void)
     ftli_u32_store_relaxed(mark, 1);
     asymmetric = ftli_os_membarrier_supported();
     process_mark = mark;
+    ports_most = most;
     ports = memory;
 }
 
@@ -229,7 +236,7 @@ static struct ftli_port *take_free(struct ftl_runtime *runtime)
 static struct ftli_port *take_fresh(struct ftl_runtime *runtime)
 {
     uint32_t count = ftli_port_count();
-    while (count < FTLI_PORTS_MOST) {
+    while (count < ports_most) {
         if (!ftli_u32_cas_acq_rel(&port_count, &count, count + 1))
             continue;
         struct ftli_port *port = &ports[count];
