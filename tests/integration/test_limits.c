@@ -43,10 +43,10 @@ enum { MOST = 1 << 20 };
 
 Test(limits, a_small_device_refuses_and_stays_usable)
 {
-    static const size_t sizes[] = {1000, 30000, 100000, 700000, 3 << 20, 64, 20 << 20, 4096};
+    static const size_t sizes[] = {1000, 30000, 100000, 700000, 3 << 20, 200, 20 << 20, 4096};
     ftl_runtime *runtime = laws_open("devices.cpu.limit: 64MiB\n");
     ftl_tensor *tensors = calloc(MOST, sizeof *tensors);
-    for (unsigned round = 0; round < 16; round++) {
+    for (unsigned round = 0; round < (LAWS_SANITIZED ? 8 : 16); round++) {
         size_t bytes = sizes[round % 8];
         unsigned n = fill(runtime, bytes, tensors, MOST, FTL_ELIMIT);
         cr_assert_lt(n, MOST);
@@ -114,12 +114,12 @@ static void *asks_for_too_much(void *argument)
 
 Test(limits, a_crowd_at_the_limit)
 {
-    ftl_runtime *runtime = laws_open("devices.cpu.limit: 32MiB\nactors.allocation.wait: 1ms\n");
+    ftl_runtime *runtime = laws_open("devices.cpu.limit: 16MiB\nactors.allocation.wait: 1ms\n");
     atomic_ulong refused = 0;
     struct crowd crowds[6];
     pthread_t threads[6];
     for (unsigned i = 0; i < 6; i++) {
-        crowds[i] = (struct crowd){runtime, LAWS_SANITIZED ? 300 : 2000, i, &refused};
+        crowds[i] = (struct crowd){runtime, LAWS_SANITIZED ? 1000 : 2000, i, &refused};
         cr_assert_eq(pthread_create(&threads[i], NULL, asks_for_too_much, &crowds[i]), 0);
     }
     for (unsigned i = 0; i < 6; i++)
@@ -128,7 +128,7 @@ Test(limits, a_crowd_at_the_limit)
     laws_settle(runtime);
     cr_assert_eq(laws_stats(runtime).live, 0);
     /* all of it is there again */
-    ftl_tensor tensor = laws_new(runtime, 20 * MIB, NULL);
+    ftl_tensor tensor = laws_new(runtime, 10 * MIB, NULL);
     cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
     laws_settle(runtime);
     laws_close(runtime);
