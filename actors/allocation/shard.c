@@ -6,6 +6,24 @@
 
 #define FRESH_HEADERS 64
 
+/* The table is used up, and others have headers to spare. Their tokens are tried, since this shard's is held. */
+static void share_bare(struct ftli_shard *shard)
+{
+    struct ftli_device *device = shard->device;
+    for (uint32_t i = 0; i < device->shard_count && shard->bare == NULL; i++) {
+        struct ftli_shard *other = &device->shards[i];
+        if (other == shard || !ftli_token_try_take(&other->token))
+            continue;
+        for (uint64_t n = (other->bare_count + 1) / 2; n > 0; n--) {
+            ftli_link *link = other->bare;
+            other->bare = link->next;
+            other->bare_count--;
+            ftli_shard_give_bare(shard, ftli_header_of_link(link));
+        }
+        ftli_token_release(&other->token);
+    }
+}
+
 struct ftli_header *ftli_shard_take_bare(struct ftli_shard *shard)
 {
     struct ftli_table *table = shard->device->table;
@@ -15,6 +33,8 @@ struct ftli_header *ftli_shard_take_bare(struct ftli_shard *shard)
         for (uint32_t i = n; i-- > 0;)
             ftli_shard_give_bare(shard, ftli_table_header(table, first + i));
     }
+    if (FTLI_UNLIKELY(shard->bare == NULL))
+        share_bare(shard);
     if (shard->bare == NULL)
         return NULL;
     struct ftli_header *header = ftli_header_of_link(shard->bare);

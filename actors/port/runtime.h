@@ -82,7 +82,8 @@ void ftli_runtime_totals(struct ftl_runtime *, struct ftli_totals *);
 void ftli_runtime_look_at_peak(struct ftl_runtime *);
 /* All of ftl_stats. Also what telemetry publishes. */
 void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
-/* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why. */
+/* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why; FTL_EBUSY: they
+ * differ, but tensors came and went at every look, so that nothing can be said. */
 int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
 
 /* Where this thread puts the members of scopes. */
