@@ -164,3 +164,22 @@ Test(watch, bad_arguments)
     cr_assert_eq(ftl_defragment(runtime, NULL, &result), FTL_ECLOSED);
     ftl_leak_report_free(NULL);
 }
+
+/* More slots than a walk takes in one go, and no time. */
+Test(watch, a_scan_ends_when_its_time_is_over)
+{
+    enum { N = 20000 };
+    static ftl_tensor tensors[N];
+    const ftl_leak_options hasty = {.causes = 1, .certainty = 1, .timeout_ns = 1};
+    ftl_leak_report *report = NULL;
+    ftl_runtime *runtime;
+    cr_assert_eq(ftl_runtime_open(NULL, &runtime), FTL_OK);
+    for (unsigned i = 0; i < N; i++)
+        tensors[i] = new_bytes(runtime, 8, NULL);
+    cr_assert_eq(ftl_leak_scan(runtime, &hasty, &report), FTL_ETIMEDOUT);
+    cr_assert_null(report);
+    cr_assert_not_null(strstr(ftl_last_error(), "time was over"), "%s", ftl_last_error());
+    for (unsigned i = 0; i < N; i++)
+        cr_assert_eq(ftl_tensor_drop(tensors[i]), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
