@@ -59,8 +59,8 @@ Test(used_up, slots_retire_and_no_handle_fits_a_later_life)
     unsigned retired = 0;
     uint32_t slots = ftli_table_fresh(&runtime->table), lives = 0;
     for (uint32_t slot = 1; slot < slots; slot++)
-        retired += ftli_word_state(ftli_u64_load_relaxed(&ftli_table_header(&runtime->table, slot)->word)) ==
-                   FTLI_RETIRED;
+        retired +=
+            ftli_word_state(ftli_u64_load_relaxed(&ftli_table_header(&runtime->table, slot)->word)) == FTLI_RETIRED;
     cr_assert_eq(slots, 1024);
     cr_assert_eq(retired, 1023, "%u slots are retired after %u lives", retired, n);
     cr_assert(n > 1023 * 8 && n <= 1023 * 15, "%u lives", n);

@@ -197,9 +197,18 @@ Test(device, a_table_that_is_used_up_answers_a_limit)
 static struct ftli_allocation allocation;
 static uint64_t held; /* what the ports say that they hold */
 
+static unsigned looks;
+static void (*at_second_look)(void); /* of a tick that found nothing: the word says that it rests */
+
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
     (void)user, (void)now_ns;
+    looks++;
+    if (at_second_look != NULL && !ftli_allocation_is_ticking(device)) {
+        void (*act)(void) = at_second_look;
+        at_second_look = NULL;
+        act();
+    }
     return held;
 }
 
@@ -244,6 +253,41 @@ Test(tick, runs_while_something_is_held_and_then_sleeps)
     run_for(UINT64_C(1000000000));
     cr_assert_eq(used_bytes(), 0);
     cr_assert_not(ftli_allocation_is_ticking(device));
+    cr_assert_eq(ftli_kernel_stop(kernel, 0), FTL_OK);
+    close_device();
+}
+
+static struct ftli_header *late;
+
+static void a_magazine_turns_up(void)
+{
+    held = 1;
+}
+
+static void a_drop_arrives(void)
+{
+    complete(late, FTLI_LANE_NORMAL, 0);
+}
+
+/* Between the last look and the rest: what was held before the word was cleared, and what is posted after. */
+Test(tick, does_not_rest_while_something_comes)
+{
+    open_device(64 * MIB, 2, 64 * KIB);
+    start_tick();
+    at_second_look = a_magazine_turns_up;
+    cr_assert_eq(take_pages(64 * KIB, 64, &late), FTL_OK);
+    run_for(100 * UINT64_C(1000000));
+    cr_assert(ftli_allocation_is_ticking(device), "it rests, and a port holds something");
+    held = 0;
+    run_for(100 * UINT64_C(1000000));
+    cr_assert_not(ftli_allocation_is_ticking(device));
+    at_second_look = a_drop_arrives;
+    ftli_allocation_need_tick(device);
+    run_for(100 * UINT64_C(1000000));
+    cr_assert_null(at_second_look);
+    cr_assert_eq(used_bytes(), 0, "the drop was left lying");
+    cr_assert_not(ftli_allocation_is_ticking(device));
+    cr_assert_geq(looks, 4);
     cr_assert_eq(ftli_kernel_stop(kernel, 0), FTL_OK);
     close_device();
 }
