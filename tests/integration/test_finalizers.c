@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 #include <fettle/fettle.h>
 
+#include "actors/port/runtime.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -77,13 +79,29 @@ Test(finalizers, one_that_never_works_is_quarantined_at_its_deadline)
     cr_assert_eq(stats.created, stats.live + stats.pending + stats.reclaimed + stats.quarantined);
     cr_assert_eq(stats.committed_bytes, stats.live_bytes + stats.pending_bytes + stats.quarantined_bytes +
                                             stats.cached_bytes + stats.slack_bytes + stats.metadata_bytes);
-    cr_assert_gt(seen.calls, 2);
+    cr_assert_geq(seen.calls, 1); /* how often within 20 ms is the machine's affair: below, in virtual time */
     /* over the limit of the quarantine, what takes the slow way is refused */
     cr_assert_eq(ftl_bytes_new(runtime, 100000, NULL, &more), FTL_ELIMIT);
     ftl_close_report report;
     cr_assert_eq(ftl_runtime_close(runtime, &report), FTL_OK);
     cr_assert_eq(report.quarantined, 1);
     cr_assert_eq(report.leaked, 0);
+}
+
+Test(finalizers, the_waits_between_tries_double_and_the_last_try_is_at_the_deadline)
+{
+    ftl_runtime *runtime;
+    ftl_stats stats;
+    struct seen seen = {.fail_first = 1 << 30};
+    ftl_open_options options = {.overrides = "actors.cleanup.deadline: 20ms\n"};
+    cr_assert_eq(ftli_runtime_open_as(&options, true, 1, &runtime), FTL_OK, "%s", ftl_last_error());
+    cr_assert_eq(ftl_tensor_drop(make(runtime, finalizer, &seen)), FTL_OK);
+    cr_assert_eq(ftl_runtime_drain(runtime, -1), FTL_OK, "%s", ftl_last_error());
+    /* at 0, 1, 3, 7, 15 ms, and at the deadline */
+    cr_assert_eq(seen.calls, 6, "%d calls", seen.calls);
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.quarantined, 1);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 
 static int busy_finalizer(ftl_tensor tensor, void *data, size_t bytes, void *user)
