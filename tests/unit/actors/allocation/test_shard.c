@@ -132,6 +132,11 @@ Test(shard, a_shard_in_use_is_passed_by)
     open_device(64 * MIB, 2, 64 * KIB);
     struct ftli_header *header = pages(64 * KIB);
     struct ftli_shard *shard = shard_of(header);
+    struct ftli_header *room;
+    uint32_t other = 1 - (shard->index - 1); /* has room already, so that nothing needs to grow */
+    cr_assert_eq(ftli_shard_carve(device, &other, 1, &room, 1), 1);
+    give_back(room);
+    cr_assert_eq(ftli_allocation_collect(device), 0);
     complete(header, FTLI_LANE_NORMAL, 0);
     ftli_token_take(&shard->token);
     cr_assert_eq(ftli_allocation_collect(device), 1, "it says how many were left to others");
