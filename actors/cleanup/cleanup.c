@@ -29,6 +29,7 @@ void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *he
 {
     double pressure = ftli_allocation_pressure(cleanup->device);
     unsigned lane = lane_of(cleanup, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)), pressure);
+    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent_bytes, ftli_header_own_bytes(header));
     ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
     ftli_header_address(header, FTLI_PURPOSE_DROP, lane, ftli_header_parity(header));
     ftli_actor_post(cleanup->actor, lane, &header->u.link);
@@ -42,14 +43,15 @@ uint64_t ftli_cleanup_sent_ns(const ftli_link *item)
     return ftli_u64_load_relaxed(&header->dimensions_low);
 }
 
-uint64_t ftli_cleanup_backlog(const struct ftli_cleanup *cleanup)
+void ftli_cleanup_read_backlog(const struct ftli_cleanup *cleanup, struct ftli_cleanup_backlog *out)
 {
     ftli_actor_figures figures;
+    uint64_t done = ftli_u64_load_acquire(&cleanup->done_bytes); /* first: what is done was sent */
     ftli_actor_read(cleanup->actor, &figures);
-    uint64_t depth = 0;
+    *out = (struct ftli_cleanup_backlog){.bytes = ftli_u64_load_acquire(&cleanup->sent_bytes) - done,
+                                         .oldest_ns = figures.oldest_ns};
     for (unsigned lane = 0; lane < FTLI_LANES; lane++)
-        depth += figures.lanes[lane].depth;
-    return depth;
+        out->messages += figures.lanes[lane].depth;
 }
 
 void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
@@ -84,6 +86,7 @@ static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
     uint64_t bytes = ftli_header_own_bytes(header);
     uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
     uint32_t parity = ftli_header_parity(header);
+    ftli_u64_add_owner(&cleanup->done_bytes, bytes);
     ftli_word_quarantine(&header->word);
     header->u.link.next = cleanup->quarantine;
     cleanup->quarantine = &header->u.link;
@@ -134,6 +137,7 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
         return;
     }
     ftli_header_address(header, FTLI_PURPOSE_RECLAIM, ftli_header_lane(header), parity);
+    ftli_u64_add_owner(&cleanup->done_bytes, ftli_header_own_bytes(header));
     ftli_allocation_post(cleanup->device, header);
 }
 

@@ -45,6 +45,8 @@ struct ftli_cleanup {
     bool cascaded; /* in this run */
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;
+    ftli_atomic_u64 done_bytes;                  /* of drops that it has sent on or quarantined */
+    FTLI_ALIGNED(64) ftli_atomic_u64 sent_bytes; /* of drops posted to it, by their posters */
 };
 
 extern const ftli_actor_operations ftli_cleanup_operations;
@@ -58,6 +60,10 @@ uint64_t ftli_cleanup_sent_ns(const ftli_link *item);
 /* Waits of failed finalizers are over: the next run tries all of them (drain, close, the end of a test). */
 void ftli_cleanup_hurry(struct ftli_cleanup *);
 /* Drops that wait in its mailbox. */
-uint64_t ftli_cleanup_backlog(const struct ftli_cleanup *);
+struct ftli_cleanup_backlog {
+    uint64_t messages, bytes;
+    uint64_t oldest_ns; /* when the oldest was posted, on the kernel's clock; 0: none waits */
+};
+void ftli_cleanup_read_backlog(const struct ftli_cleanup *, struct ftli_cleanup_backlog *out);
 
 #endif

@@ -129,6 +129,13 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
     return status;
 }
 
+/* Whose threads a new may wait for. If it has none of its own it is lent this one, and no other group is: finalizers do not
+ * run inside new. */
+static const char *cleanup_group(const struct ftl_runtime *runtime)
+{
+    return ftli_topology_actor(runtime->topology, "cleanup")->threads.name;
+}
+
 /* Exhausted: what is cached goes back, then what is pending may help, within the wait; CORE.md section 3 rule 2. */
 static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
 {
@@ -136,6 +143,7 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
     int status = take_memory(agent, birth, c, out);
     if (FTLI_LIKELY(status == FTL_OK))
         return FTL_OK;
+    const char *group = cleanup_group(runtime);
     ftli_event *completed = ftli_allocation_completed(runtime->device);
     uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), (uint64_t)birth->wait_ns);
     for (;;) {
@@ -148,7 +156,7 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
             ftli_event_cancel(completed);
             return status;
         }
-        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, NULL) != FTL_OK)
+        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
             return status;
     }
 }
@@ -256,27 +264,38 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
                                 : ftli_fail(FTL_ESTALE, "the scope has ended");
 }
 
-/* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. */
+/* How much more than its marks the cleanup has before it: messages, bytes, or age. */
+static bool is_behind(struct ftl_runtime *runtime, unsigned times)
+{
+    const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
+    struct ftli_cleanup_backlog backlog;
+    ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
+    uint64_t now_ns = backlog.oldest_ns != 0 ? ftli_kernel_coarse_ns(runtime->kernel) : 0;
+    return backlog.messages > (uint64_t)times * marks->pending || backlog.bytes > times * marks->bytes ||
+           now_ns > backlog.oldest_ns + times * (uint64_t)marks->age_ns;
+}
+
+/* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. Where every drop is a message each slow
+ * new looks; else one in sixteen. */
 static void press_back(struct ftl_runtime *runtime)
 {
-    if ((ftli_thread.slow_news++ & LOOKS_EVERY) != 0)
-        return;
-    const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
-    uint64_t backlog = ftli_cleanup_backlog(&runtime->cleanup);
-    if (FTLI_LIKELY(backlog <= marks->pending))
+    uint32_t mask = runtime->cleanup.every_drop_is_a_message ? 0 : LOOKS_EVERY;
+    if ((ftli_thread.slow_news++ & mask) != 0 || !is_behind(runtime, 1))
         return;
     ftli_actor_wake(runtime->cleanup.actor);
-    if (backlog <= 2 * (uint64_t)marks->pending || ftli_kernel_is_service_thread(runtime->kernel))
+    if (ftli_kernel_is_service_thread(runtime->kernel))
         return;
+    const char *group = cleanup_group(runtime);
     ftli_event *completed = ftli_allocation_completed(runtime->device);
-    uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), (uint64_t)marks->wait_ns);
+    uint64_t wait_ns = (uint64_t)runtime->topology->back_pressure.wait_ns;
+    uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), wait_ns);
     for (unsigned i = 0; i < PENDING_WAITS; i++) {
         uint32_t ticket = ftli_event_prepare(completed);
-        if (ftli_cleanup_backlog(&runtime->cleanup) <= 2 * (uint64_t)marks->pending) {
+        if (!is_behind(runtime, 2)) {
             ftli_event_cancel(completed);
             return;
         }
-        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, NULL) != FTL_OK)
+        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
             return;
     }
 }

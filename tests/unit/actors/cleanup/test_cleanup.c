@@ -201,9 +201,14 @@ Test(cleanup, size_and_pressure_choose_the_lane)
     cr_assert_eq(lane_depth(runtime, FTLI_LANE_NORMAL), 1);
     cr_assert_eq(ftl_tensor_drop(big), FTL_OK);
     cr_assert_eq(lane_depth(runtime, FTLI_LANE_HIGH), 1);
-    cr_assert_eq(ftli_cleanup_backlog(&runtime->cleanup), 2);
+    struct ftli_cleanup_backlog backlog;
+    ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
+    cr_assert_eq(backlog.messages, 2);
+    cr_assert_eq(backlog.bytes, 100 + MIB);
     run_for(runtime, SECOND);
-    cr_assert_eq(ftli_cleanup_backlog(&runtime->cleanup), 0);
+    ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
+    cr_assert_eq(backlog.messages, 0);
+    cr_assert_eq(backlog.bytes, 0);
     ftl_tensor most = new_bytes(runtime, 90 * MIB, NULL);
     ftl_tensor second = new_bytes(runtime, 6 * MIB, NULL);
     cr_assert_geq(ftli_allocation_pressure(runtime->device), 0.95);
