@@ -164,6 +164,10 @@ int ftli_unzstd_line(struct ftli_unzstd *in, char **line, char *why, size_t why_
             *newline = '\0';
             in->text_begin = (size_t)(newline - in->text) + 1;
             in->line_number++;
+            if (memchr(*line, '\0', (size_t)(newline - *line)) != NULL) {
+                snprintf(why, why_size, "a zero byte; a trace is text");
+                return -1;
+            }
             if ((size_t)(newline - *line) >= FTLI_UNZSTD_MAX_LINE) {
                 snprintf(why, why_size, "a line of %zu bytes; %d is the longest that is taken",
                          (size_t)(newline - *line), FTLI_UNZSTD_MAX_LINE - 1);

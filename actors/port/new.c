@@ -156,6 +156,10 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
             ftli_event_cancel(completed);
             return status;
         }
+        if (!ftli_runtime_is_open(runtime)) { /* close waits for this call, and not for as long as it would */
+            ftli_event_cancel(completed);
+            return FTL_ECLOSED;
+        }
         if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
             return status;
     }
@@ -219,6 +223,8 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     struct ftli_header *header;
     struct ftli_pages memory;
     int status = take_memory_or_wait(agent, birth, c, &memory);
+    if (status == FTL_ECLOSED)
+        return ftli_fail(status, "the runtime is closed or closing");
     if (status != FTL_OK)
         return status == FTL_ELIMIT
                    ? ftli_fail(status, "%llu bytes: over the limit of the device or of its tensors",

@@ -112,7 +112,12 @@ static int view_inside(ftl_tensor base, int64_t byte_offset, uint32_t ndim, cons
     bool inside = byte_offset >= 0 && byte_offset <= root_bytes - start && start + byte_offset + lowest >= 0 &&
                   end <= root_bytes - start - byte_offset;
     view.offset = start + byte_offset;
-    status = inside ? make_view(runtime, &view, out) : ftli_fail(FTL_EINVAL, "the view reaches outside its base");
+    if (!inside)
+        status = ftli_fail(FTL_EINVAL, "the view reaches outside its base");
+    else if (view.bytes > FTLI_TENSOR_BYTES_MOST) /* strides of 0 show a byte any number of times */
+        status = ftli_fail(FTL_ELIMIT, "shape: over 2^48 - 1 bytes");
+    else
+        status = make_view(runtime, &view, out);
     if (status != FTL_OK)
         (void)ftl_tensor_drop((ftl_tensor){view.root_id});
     return status;

@@ -1,5 +1,6 @@
 /* Close: what it reports, what a call gets that comes too late, and that nothing of a runtime stays behind. */
 #include <dirent.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -443,5 +444,32 @@ Test(close, an_open_that_fails_leaves_nothing)
     cr_assert_eq(entries_of("/proc/self/task"), threads);
     cr_assert_eq(entries_of("/proc/self/fd"), descriptors);
     open_use_close(0);
+    expect_nothing_failed();
+}
+
+/* ---- what it does not wait for ------------------------------------------------------------------------------------------ */
+
+static void *new_that_waits(void *runtime)
+{
+    const ftl_tensor_options patient = {.wait_ns = (int64_t)600 * 1000 * 1000 * 1000};
+    ftl_tensor tensor = {5};
+    EXPECT(ftl_bytes_new(runtime, (size_t)64 << 20, &patient, &tensor) == FTL_ECLOSED);
+    EXPECT(tensor.id == 5);
+    return NULL;
+}
+
+/* The thread is inside of new, early or late in its wait: close never fails because of it. */
+Test(close, a_new_that_waits_for_memory_gives_up)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_t waiter;
+        ftl_runtime *runtime = laws_open("devices.cpu.limit: 100MiB\n");
+        ftl_tensor most = laws_new(runtime, (size_t)64 << 20, NULL);
+        cr_assert_eq(pthread_create(&waiter, NULL, new_that_waits, runtime), 0);
+        (void)usleep(i * 20000);
+        cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK, "%s", ftl_last_error());
+        cr_assert_eq(pthread_join(waiter, NULL), 0);
+        cr_assert_eq(ftl_tensor_alive(most), false);
+    }
     expect_nothing_failed();
 }

@@ -138,6 +138,8 @@ Test(views_links, out_of_range_and_bad_input)
     drop(view);
     cr_assert_eq(ftl_tensor_view(root, 99, 0, NULL, NULL, &view), FTL_OK, "a scalar");
     drop(view);
+    cr_assert_eq(ftl_tensor_view(root, 0, 1, &most, &none, &out), FTL_ELIMIT,
+                 "one byte, more often than a header can say");
     drain(); /* a view gives its root up when it is reclaimed */
     drop(root);
     cr_assert_eq(ftl_tensor_view(root, 0, 1, &none, NULL, &out), FTL_ESTALE);

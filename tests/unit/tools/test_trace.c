@@ -303,6 +303,16 @@ Test(trace, lines_that_are_no_events)
     refuse_events(1, 1, 0, "0,0,a,0,8,8", 10, "the last line has no end");
 }
 
+Test(trace, a_zero_byte)
+{
+    struct trace_file file = {0};
+    trace_file_header(&file, 1, 1, 0);
+    trace_file_add(&file, "0,0,a,0,1,1?\n");
+    file.text[file.length - 2] = '\0';
+    trace_file_write(&file, SIZE_MAX);
+    refuse(&file, 10, "a zero byte");
+}
+
 Test(trace, a_line_without_end)
 {
     struct trace_file file = {0};
