@@ -2,7 +2,29 @@
 #include <fettle/fettle.h>
 
 #include <criterion/criterion.h>
+#include <assert.h>
 #include <string.h>
+
+/* What a program was compiled with must fit a later library: sizes, and where the new fields would begin. */
+#define LAID_OUT(type, size_bytes, reserved_at)                                         \
+    static_assert(sizeof(type) == (size_bytes), #type ": its size is part of the ABI"); \
+    static_assert(offsetof(type, reserved) == (reserved_at), #type ": its fields are part of the ABI")
+
+LAID_OUT(ftl_tensor_options, 128, 80);
+LAID_OUT(ftl_tensor_description, 384, 296);
+LAID_OUT(ftl_stats, 512, 288);
+LAID_OUT(ftl_scope_options, 128, 56);
+LAID_OUT(ftl_scope_description, 128, 80);
+LAID_OUT(ftl_event, 96, 64);
+LAID_OUT(ftl_open_options, 128, 88);
+LAID_OUT(ftl_close_report, 88, 56);
+LAID_OUT(ftl_leak, 200, 184);
+LAID_OUT(ftl_leak_report, 64, 48);
+LAID_OUT(ftl_leak_options, 64, 24);
+LAID_OUT(ftl_defragment_options, 64, 32);
+LAID_OUT(ftl_defragment_result, 104, 72);
+
+static_assert(sizeof(ftl_dtype) == 4, "no enum: its size does not depend on compiler flags");
 
 Test(public_header, handles_are_one_word)
 {

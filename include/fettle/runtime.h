@@ -1,0 +1,143 @@
+/* The runtime: open, figures, drain, close. How to read the comments: fettle.h. */
+#ifndef FETTLE_RUNTIME_H
+#define FETTLE_RUNTIME_H
+
+#include <fettle/base.h>
+#include <fettle/watch.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef int (*ftl_write_fn)(const char *text, size_t n, void *user); /* nonzero: stop */
+
+/* ---- opening ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *path;                /* a file, or */
+    const char *text;                /* the text itself; both NULL: config/default.yaml as built in */
+    size_t text_bytes;
+    const char *overrides;           /* lines "actors.tracking.level: debug" laid over it; NULL: none */
+    const struct ftl_actor_type *actor_types;   /* not in this version: FTL_ENOTSUP unless NULL */
+    size_t actor_type_count;
+    const struct ftl_device_type *device_types; /* not in this version: FTL_ENOTSUP unless NULL */
+    size_t device_type_count;
+    ftl_event_fn on_event;           /* not in this version: FTL_ENOTSUP unless NULL; so are its user and kinds */
+    void *on_event_user;
+    uint32_t on_event_kinds, flags;  /* flags: 0 */
+    uint64_t reserved[5];
+} ftl_open_options;
+
+/* Builds a runtime from a topology: its memory, actors and threads. Several may be open, 4,095 at once; each thread is
+ * fast in four of them at once. Threads of ours block every signal. open: from a file; NULL: config/default.yaml as
+ * built in. open_text: from n bytes of text. open_with: all options. In a forked child too: the child's own runtime.
+ * [w] reads the file and starts threads: milliseconds
+ * FTL_EINVAL   out, text or options NULL; path and text both given; flags; reserved
+ * FTL_ENOTSUP  actor_types, device_types, on_event
+ * FTL_ECONFIG  the topology, or its file cannot be read: ftl_last_error is one line, file:line:column: key: what was
+ *              expected
+ * FTL_ENOMEM   no memory, address space or threads
+ * FTL_ELIMIT   4,095 runtimes are open
+ * If the topology has telemetry published, what stood against that too: FTL_EINVAL, FTL_EBUSY (another runtime
+ * publishes there), FTL_EDEVICE, FTL_ENOTSUP (no such transport). */
+FTL_API FTL_CHECK int ftl_runtime_open(const char *topology, ftl_runtime **out);
+FTL_API FTL_CHECK int ftl_runtime_open_text(const char *text, size_t n, ftl_runtime **out);
+FTL_API FTL_CHECK int ftl_runtime_open_with(const ftl_open_options *, ftl_runtime **out);
+
+/* ---- while it is open --------------------------------------------------------------------------------- */
+
+/* Lends this thread to the runtime for up to budget_ns, until nothing is left to do: for topologies with `count: 0` and
+ * for event loops. threads: the group to serve; NULL: all without threads of their own, FTL_OK if there are none. What
+ * has begun is not interrupted; at least one message is worked on. *left (may be NULL): messages that still wait. This
+ * is where finalizers and callbacks run in such a topology. [w] budget_ns, and the message it is in
+ * FTL_EINVAL   runtime NULL; budget_ns negative; no group of that name has count 0
+ * FTL_EBUSY    from a finalizer or callback
+ * FTL_ECLOSED  closed or closing
+ * FTL_ENOTSUP  forked child */
+FTL_API int ftl_runtime_run(ftl_runtime *, const char *threads, int64_t budget_ns, uint64_t *left);
+
+/* Waits until every drop that returned before it, and all that those drop in turn, is reclaimed or quarantined. Drops
+ * that wait for a pin count as not reclaimed. timeout_ns 0: only look whether any drop is pending; <0: no limit. In a
+ * topology without threads this thread does the work meanwhile. [w] timeout_ns
+ * FTL_ETIMEDOUT  some are still pending
+ * FTL_EINVAL     runtime NULL
+ * FTL_EBUSY      from a finalizer or callback
+ * FTL_ECLOSED    closed or closing, also while it waited
+ * FTL_ENOTSUP    forked child */
+FTL_API FTL_CHECK int ftl_runtime_drain(ftl_runtime *, int64_t timeout_ns);
+
+/* Every operation that returned before the call is in it, none that began after it returned. Counts since open; bytes
+ * now. */
+typedef struct {
+    uint64_t created, live, pending, reclaimed, quarantined; /* created = live + pending + reclaimed + quarantined */
+    uint64_t immediate, deferred;    /* drops that the dropping thread finished; that were posted */
+    uint64_t stale_handles;          /* calls on handles that were gone */
+    uint64_t live_bytes, pending_bytes, cached_bytes, slack_bytes, committed_bytes, peak_live_bytes;
+    double fragmentation;            /* free bytes in runs under 1 MiB (free slots too) / committed bytes */
+    double efficiency;               /* live / committed at the moment of peak_live_bytes */
+    double tracking_time_overhead;   /* share of the calling threads' time */
+    double tracking_memory_overhead; /* what tracking holds beyond its fixed rings / live bytes */
+    /* added: committed = live + pending + quarantined + cached + slack + metadata, all in bytes */
+    uint64_t quarantined_bytes, metadata_bytes, wrapped_bytes /* 0 in this version */, immovable_bytes, limit_bytes;
+    uint64_t oldest_pending_ns, reclaim_p50_ns, reclaim_p99_ns, reclaim_max_ns;
+    uint64_t restarts, events_lost, leak_suspects;
+    uint64_t held_bytes;             /* the part of cached_bytes that sits in ports, for their threads alone */
+    uint64_t audits_failed;          /* must be 0 */
+    uint64_t unpins_without_pin;
+    uint64_t moves_voided, generation_wraps; /* 0 in this version */
+    uint32_t pressure;               /* 0 none, 1 low .. 4 critical */
+    uint32_t degraded;               /* bit per actor that is down */
+    uint64_t reserved[28];
+} ftl_stats;
+
+/* The figures. [lf] microseconds; poll it freely.
+ * FTL_EINVAL   runtime or out NULL
+ * FTL_ECLOSED  the runtime is closed
+ * FTL_ENOTSUP  forked child */
+FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
+
+/* One word in, lines of text out, through write, on the calling thread; write may stop it (nonzero), and must not
+ * close.
+ *
+ *   stats     one figure of ftl_stats a line
+ *   check     compares all counters with what is there: "good", or what is broken
+ *   leaks     ftl_leak_scan, one row a line
+ *   topology  groups, actors, and what differs from the standard
+ *
+ * [w] check: some 20 ms; leaks: as ftl_leak_scan
+ * FTL_EINVAL     runtime, request or write NULL
+ * FTL_ENOTSUP    another request; forked child
+ * FTL_EBUSY      check: tensors came and went at every look
+ * FTL_EINTERNAL  check: broken
+ * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan
+ * FTL_ECLOSED    the runtime is closed */
+FTL_API FTL_CHECK int ftl_runtime_control(ftl_runtime *, const char *request, ftl_write_fn, void *user);
+
+/* ---- closing ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    uint64_t leaked, leaked_bytes;   /* alive at close; leaks lists them */
+    uint64_t pinned, pinned_bytes;   /* left mapped, because a pointer into them is out */
+    uint64_t undone, quarantined;    /* drops not completed by the deadline; given up earlier */
+    ftl_leak_report *leaks;          /* NULL when leaked is 0, or no memory for it; else yours: ftl_leak_report_free */
+    uint64_t reserved[4];
+} ftl_close_report;
+
+/* Refuses new tensors, waits for pending drops, stops the actors, reports what is left, and gives all memory back, that
+ * of leaked tensors too; only what is pinned stays mapped, for ever. From its begin ftl_tensor_new answers FTL_ECLOSED;
+ * after it calls on old handles answer FTL_ECLOSED or FTL_ESTALE: a destructor that runs late is harmless. out: NULL if
+ * you do not want the report.
+ * [w] the topology's drain_on_close, 1 s for calls under way, drain_on_close once more for what the actors have left,
+ * and as long as a finalizer takes that is running
+ * FTL_EINVAL   runtime NULL
+ * FTL_EBUSY    from a finalizer or callback; another thread closes it; something is pinned, and the topology says
+ *              pinned_on_close: refuse. Nothing has changed. Or: another thread is inside a call for more than 1 s; new
+ *              tensors stay refused, close it again
+ * FTL_ECLOSED  it was closed before
+ * FTL_ENOTSUP  forked child */
+FTL_API int ftl_runtime_close(ftl_runtime *, ftl_close_report *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
