@@ -14,8 +14,8 @@
  *            "[w] short": at most for the few instructions that another thread is inside the allocator or the scope.
  * Answers    FTL_OK, and what is listed. FTL_ENOTSUP (forked child): the parent's runtime, in a child that was forked
  *            and did not exec. There, looking at tensors, retain, pin and drop work on the child's copy of the memory;
- *            a drop marks its tensor gone, and runs nothing. Every answer but FTL_OK leaves a sentence in ftl_last_error;
- *            retain and drop do not, so that a signal handler may call them.
+ *            a drop marks its tensor gone, and runs nothing. Every answer but FTL_OK leaves a sentence in
+ *            ftl_last_error; retain and drop do not, so that a signal handler may call them.
  * Structs    Every public struct has its final size now. Zero means "the default" in every field. `reserved` must be
  *            zero on the way in (else FTL_EINVAL, so that a new option is never ignored in silence by an old library)
  *            and is zero on the way out. What is marked "not in this version" answers FTL_ENOTSUP, or is 0.

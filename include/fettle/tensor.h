@@ -56,7 +56,7 @@ enum { FTL_VIEW = 1, FTL_WRAPPED = 2, FTL_IMMOVABLE = 4, FTL_PINNED = 8, FTL_HOS
  * FTL_EINVAL   runtime or out NULL; dtype; ndim over 8; shape NULL, negative or over 2^63 - 1 bytes; device; alignment;
  *              reserved
  * FTL_ENOTSUP  reserve_bytes; forked child
- * FTL_ECLOSED  closed or closing
+ * FTL_ECLOSED  closed or closing, also while it waited
  * FTL_ESTALE   the scope has ended or is of another runtime; that may be this thread's current one
  * FTL_ELIMIT   the device's limit, the topology's `tensors`, the scope's hard_bytes, the quarantine's limit
  * FTL_ENOMEM   the system gives no more */
@@ -111,7 +111,7 @@ FTL_API FTL_CHECK int ftl_tensor_describe(ftl_tensor, ftl_tensor_description *ou
  * no scope: drop it yourself, and see ftl_scope_end. [w] short
  * FTL_EINVAL   out NULL; ndim or shape, as for ftl_tensor_new; strides too far; reaches outside
  * FTL_ESTALE   base is gone
- * FTL_ELIMIT   1,048,575 references to base, or the topology's `tensors`
+ * FTL_ELIMIT   1,048,575 references to base; the topology's `tensors`; a shape of over 2^48 - 1 bytes, strides of 0 counted
  * FTL_ENOMEM   no room to note it
  * FTL_ECLOSED  its runtime is closed
  * FTL_ENOTSUP  forked child */
