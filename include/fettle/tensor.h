@@ -111,7 +111,7 @@ FTL_API FTL_CHECK int ftl_tensor_describe(ftl_tensor, ftl_tensor_description *ou
  * no scope: drop it yourself, and see ftl_scope_end. [w] short
  * FTL_EINVAL   out NULL; ndim or shape, as for ftl_tensor_new; strides too far; reaches outside
  * FTL_ESTALE   base is gone
- * FTL_ELIMIT   1,048,575 references to base; the topology's `tensors`; a shape of over 2^48 - 1 bytes, strides of 0 counted
+ * FTL_ELIMIT   1,048,575 references to base; the topology's `tensors`; a shape of over 2^48 - 1 bytes
  * FTL_ENOMEM   no room to note it
  * FTL_ECLOSED  its runtime is closed
  * FTL_ENOTSUP  forked child */
