@@ -36,6 +36,7 @@ static int take_here(struct ftli_shard *shard, struct want *want)
 /* home: the shard's index among the children in the low half, a count of news in the high half. */
 static struct ftli_shard *child(struct ftli_device *device, uint32_t index)
 {
+    FTLI_ASSERT(device->shard_count > 1, "%u shards", device->shard_count);
     return &device->shards[1 + index % (device->shard_count - 1)];
 }
 
@@ -53,7 +54,6 @@ static struct ftli_shard *with_mail(struct ftli_device *device, uint32_t home)
 /* A program without contention keeps one shard busy and the others empty: the home moves only when it is taken. */
 static struct ftli_shard *acquire(struct ftli_device *device, uint32_t *home)
 {
-    FTLI_ASSERT(device->shard_count > 1, "%u shards", device->shard_count);
     *home += UINT32_C(1) << 16;
     struct ftli_shard *shard = with_mail(device, *home);
     if (shard != NULL)

@@ -75,7 +75,7 @@ static int close_alone(ftl_runtime *runtime, ftl_close_report *own)
 
 int ftl_runtime_close(ftl_runtime *runtime, ftl_close_report *out)
 {
-    ftl_close_report own;
+    ftl_close_report own = {0};
     if (runtime == NULL)
         return ftli_fail(FTL_EINVAL, "runtime: is NULL");
     if (ftli_port_is_inherited(runtime))

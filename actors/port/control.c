@@ -131,7 +131,7 @@ static int answer_topology(struct ftl_runtime *runtime, struct answer *answer)
             (unsigned long long)figures.restarts, (double)figures.busy_ns / 1e6);
     }
     for (uint32_t i = 0; i < topology->difference_count; i++)
-        say(answer, "differs %s: %s (standard %s)\n", topology->differences[i].key, topology->differences[i].value,
+        say(answer, "differs %s: %s (default.yaml: %s)\n", topology->differences[i].key, topology->differences[i].value,
             topology->differences[i].standard);
     return FTL_OK;
 }

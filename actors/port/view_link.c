@@ -113,7 +113,7 @@ static int view_inside(ftl_tensor base, int64_t byte_offset, uint32_t ndim, cons
                   end <= root_bytes - start - byte_offset;
     view.offset = start + byte_offset;
     if (!inside)
-        status = ftli_fail(FTL_EINVAL, "the view reaches outside its base");
+        status = ftli_fail(FTL_EINVAL, "the view reaches outside the memory of its base's root");
     else if (view.bytes > FTLI_TENSOR_BYTES_MOST) /* strides of 0 show a byte any number of times */
         status = ftli_fail(FTL_ELIMIT, "shape: over 2^48 - 1 bytes");
     else

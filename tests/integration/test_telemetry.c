@@ -5,6 +5,7 @@
 #if FETTLE_TELEMETRY
 
 #include "runtime/bridge/subscriber.h"
+#include "tests/support/zeromq.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,16 +13,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#if defined __SANITIZE_THREAD__
-/* ZeroMQ is not built with the sanitizer: what its own threads do among themselves when a publisher comes and goes looks like races
- * to it. Calls out of such libraries are passed over in this program; our own code is watched as everywhere. */
-const char *__tsan_default_options(void);
-__attribute__((visibility("default"))) const char *__tsan_default_options(void)
-{
-    return "ignore_noninstrumented_modules=1";
-}
-#endif
 
 static char folder[64], why[200];
 

@@ -1,4 +1,5 @@
 #include "runtime/bridge/publisher.h"
+#include "tests/support/zeromq.h"
 #include "tools/command.h"
 #include "tools/stats_fields.h"
 

@@ -98,7 +98,7 @@ Test(control, topology_lists_threads_actors_and_what_differs)
     cr_assert(says("threads service"), "%s", text.bytes);
     cr_assert(says("actor   cleanup"), "%s", text.bytes);
     cr_assert(says("actor   leak_detection"), "%s", text.bytes);
-    cr_assert(says("differs actors.tracking.level: debug (standard standard)"), "%s", text.bytes);
+    cr_assert(says("differs actors.tracking.level: debug (default.yaml: standard)"), "%s", text.bytes);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 

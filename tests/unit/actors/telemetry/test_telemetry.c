@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "actors/telemetry/telemetry.h"
+#include "tests/support/zeromq.h"
 #include "runtime/bridge/subscriber.h"
 #include "runtime/kernel/simulation.h"
 

@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "runtime/bridge/publisher.h"
+#include "tests/support/zeromq.h"
 #include "runtime/bridge/subscriber.h"
 
 /* The library's own calls come here, ZeroMQ's own do not. */

@@ -1,4 +1,5 @@
 #include "runtime/bridge/foreign.h"
+#include "tests/support/zeromq.h"
 #include "runtime/bridge/frame.h"
 #include "runtime/bridge/publisher.h"
 #include "runtime/bridge/subscriber.h"
