@@ -12,6 +12,7 @@
 
 #define SEGMENT_BYTES (UINT64_C(2) << 20)
 #define FEEDS_MOST    4
+#define MUCH_BYTES    (UINT64_C(64) << 20)
 #define ROTATES_EVERY 16 /* new looks for mail from another shard on */
 
 /* What is asked for: slots of a class, or one span of pages. */
@@ -95,12 +96,15 @@ static void release(struct ftli_shard *shard)
     ftli_token_release(&shard->token);
 }
 
-/* A shard that somebody is inside of, and that has room or mail: it is worth waiting for, since the alternative is to grow. Its
- * holder may be a thread that lost its processor, and the wait gives it one. */
+/* A shard that somebody is inside of, and that has a segment's worth of room, or mail in a program that holds much already: it is
+ * worth waiting for, since the alternative is to grow. Its holder may be a thread that lost its processor, and the wait gives it
+ * one. A small program grows by a segment instead: a wait is a system call. */
 static bool is_worth_waiting_for(const struct ftli_shard *shard, const struct want *want)
 {
     uint64_t need = want->size_class != 0 ? ftli_class_bytes(want->size_class) : want->bytes;
-    return !ftli_shard_is_empty(shard) || ftli_u64_load_relaxed(&shard->free_bytes) >= 2 * need + FTLI_PAGE_BYTES;
+    if (ftli_u64_load_relaxed(&shard->free_bytes) >= 2 * need + SEGMENT_BYTES)
+        return true;
+    return !ftli_shard_is_empty(shard) && ftli_allocation_committed(shard->device) >= MUCH_BYTES;
 }
 
 static int take_from_others(struct ftli_device *device, struct ftli_shard **shard, struct want *want)
