@@ -50,6 +50,9 @@ void bench_end(struct bench_run *run, struct bench_result *out)
 {
     uint64_t peak = ftli_measure_peak_resident_bytes();
     out->peak_resident_bytes = peak > run->baseline_bytes ? peak - run->baseline_bytes : 0;
+    struct bench_look look = bench_look_nothing;
+    bench_look(&look);
+    out->efficiency = look.efficiency;
     if (bench_close() != 0) {
         bench_die("close");
     }

@@ -32,6 +32,9 @@ struct bench_result {
     uint64_t cpu_ns;              /* of the whole process, for the ops */
     uint64_t peak_resident_bytes; /* beyond what was resident before the first make */
     double resident_over_live;    /* in steady state, or at the peaks; 0: this row does not say */
+    double efficiency;            /* by the memory's own account; below 0: it does not say */
+    uint64_t gone_ns;             /* until nothing was held for threads that had ended */
+    bool says_gone;
 };
 
 struct bench_run;

@@ -1,4 +1,4 @@
-/* bench-bare and bench-fettle: one row of the table, measured once, as one line of JSON. bench/run calls them. */
+/* bench-bare, bench-equal and bench-fettle: one row of the table, measured once, as one line of JSON. bench/run calls them. */
 #include "bench/workloads.h"
 
 #include "bench/memory.h"
@@ -38,20 +38,28 @@ static const struct bench_row rows[] = {
     {"grow-1e5", bench_churn, 1, 64, 256, 100000, false},
     {"grow-1e6", bench_churn, 1, 64, 256, 1000000, false},
     {"grow-4e6", bench_churn, 1, 64, 256, 4000000, false},
+    {"threads-come-and-go", bench_come_and_go, 8, 64, 16 * KIB, 0, false},
+    {"threads-1", bench_churn, 1, 64, KIB, 256, false},
+    {"threads-2", bench_churn, 2, 64, KIB, 256, false},
+    {"threads-4", bench_churn, 4, 64, KIB, 256, false},
+    {"threads-8", bench_churn, 8, 64, KIB, 256, false},
+    {"threads-16", bench_churn, 16, 64, KIB, 256, false},
+    {"threads-32", bench_churn, 32, 64, KIB, 256, false},
+    {"settle", bench_settle, 1, 4 * KIB, 64 * KIB, 0, false},
     {"trace", bench_trace, 0, 0, 0, 0, false},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
 static void usage(FILE *out)
 {
-    fputs(
-        "usage: bench-bare | bench-fettle ROW [--time MS] [--seed N] [--policy auto|message] [--trace FILE] [--fill]\n"
-        "       bench-bare | bench-fettle --list\n"
-        "\n"
-        "Measures one row and prints one line of JSON. --policy: of Fettle's cleanup. --trace, --fill: of the row "
-        "trace.\n"
-        "Exit: 0 measured, 1 the program under test failed, 2 wrong arguments. What the rows mean: bench/README.md\n",
-        out);
+    fputs("usage: bench-bare | bench-equal | bench-fettle ROW [--time MS] [--seed N] [--policy auto|message] [--trace "
+          "FILE] [--fill]\n"
+          "       bench-bare | bench-equal | bench-fettle --list\n"
+          "\n"
+          "Measures one row and prints one line of JSON. --policy: of Fettle's cleanup. --trace, --fill: of the row "
+          "trace.\n"
+          "Exit: 0 measured, 1 the program under test failed, 2 wrong arguments. What the rows mean: bench/README.md\n",
+          out);
 }
 
 static bool number(const char *text, uint64_t *out)
@@ -104,6 +112,12 @@ static void print(const struct bench_options *options, const struct bench_result
            (double)result->wall_ns / ops, (double)result->cpu_ns / ops, result->peak_resident_bytes);
     if (result->resident_over_live > 0) {
         printf(", \"resident_over_live\": %.4f", result->resident_over_live);
+    }
+    if (options->trace != NULL && result->efficiency >= 0) {
+        printf(", \"efficiency\": %.4f", result->efficiency);
+    }
+    if (result->says_gone) {
+        printf(", \"held_gone_ms\": %.1f", (double)result->gone_ns / 1e6);
     }
     puts("}");
 }

@@ -18,9 +18,18 @@ static inline int bench_open(const char *policy)
     return 0;
 }
 
+static inline void bench_finish(void)
+{
+}
+
 static inline int bench_close(void)
 {
     return 0;
+}
+
+static inline void bench_look(struct bench_look *out)
+{
+    (void)out;
 }
 
 static inline const char *bench_explain(void)

@@ -23,6 +23,13 @@ static inline int bench_open(const char *policy)
     return ftl_runtime_open_with(&options, &bench_runtime) == FTL_OK ? 0 : -1;
 }
 
+static inline void bench_finish(void)
+{
+    if (ftl_runtime_drain(bench_runtime, INT64_C(60000000000)) != FTL_OK) {
+        fprintf(stderr, "drain: %s\n", ftl_last_error());
+    }
+}
+
 /* Everything was dropped: the sums must say so. */
 static inline int bench_close(void)
 {
@@ -41,6 +48,15 @@ static inline int bench_close(void)
         return -1;
     }
     return ftl_runtime_close(bench_runtime, NULL) == FTL_OK ? 0 : -1;
+}
+
+static inline void bench_look(struct bench_look *out)
+{
+    ftl_stats stats;
+    if (ftl_runtime_stats(bench_runtime, &stats) == FTL_OK) {
+        out->efficiency = stats.efficiency;
+        out->held_bytes = stats.held_bytes;
+    }
 }
 
 static inline const char *bench_explain(void)

@@ -19,6 +19,8 @@ void bench_churn(const struct bench_row *row, struct bench_run *run, struct benc
 void bench_handoff(const struct bench_row *row, struct bench_run *run, struct bench_result *out);
 void bench_sixteen(const struct bench_row *row, struct bench_run *run, struct bench_result *out);
 void bench_server(const struct bench_row *row, struct bench_run *run, struct bench_result *out);
+void bench_come_and_go(const struct bench_row *row, struct bench_run *run, struct bench_result *out);
+void bench_settle(const struct bench_row *row, struct bench_run *run, struct bench_result *out);
 void bench_trace(const struct bench_row *row, struct bench_run *run, struct bench_result *out);
 
 #endif

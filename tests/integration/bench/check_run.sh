@@ -21,7 +21,7 @@ expect 2 "$top/bench/run" --repeat 0 --build "$build"
 expect 2 "$top/bench/run" --by moon --build "$build"
 expect 2 "$top/bench/run" --only 'no such row' --build "$build"
 expect 2 "$top/bench/run" --traces "$work/none" --build "$build"
-for program in bare fettle; do
+for program in bare equal fettle; do
     expect 2 "$build/bench/bench-$program" pairs
     expect 2 "$build/bench/bench-$program" pairs-64B-1 --time 0
     expect 2 "$build/bench/bench-$program" trace
@@ -31,11 +31,20 @@ done
 expect 0 "$top/bench/run" --build "$build" --only pairs-64B-1 --repeat 2 --time 10 --json "$work/before.json"
 cat "$work/said"
 grep -Eq '^pairs-64B-1 +[0-9.]+ ' "$work/said" || { echo "no table" && exit 1; }
-grep -q '^row .* fettle  ratio' "$work/said" || { echo "no column fettle" && exit 1; }
+grep -q '^row .* auto  message$' "$work/said" || { echo "no columns of Fettle" && exit 1; }
+grep -Eq '^pairs-64B-1 .* (reached|[0-9.]+ of 1.4) ' "$work/said" || { echo "no floor" && exit 1; }
+grep -Eq '^floors reached: [0-9]+ of 3' "$work/said" || { echo "no sum of floors" && exit 1; }
 python3 -c 'import json, sys
-results = json.load(open(sys.argv[1]))["results"]
-assert {"glibc", "fettle", "message"} <= {r["variant"] for r in results}, results
-assert all(r["runs"] == 2 and r["cpu_ns_per_op"] > 0 for r in results), results' "$work/before.json"
+run = json.load(open(sys.argv[1]))
+results, floors = run["results"], run["floors"]
+assert {"glibc", "equal-glibc", "fettle", "message"} <= {r["variant"] for r in results}, results
+assert all(r["runs"] == 2 and r["cpu_ns_per_op"] > 0 for r in results), results
+assert {"bare", "equal", "message"} == {f["what"] for f in floors}, floors
+time = {r["variant"]: r["cpu_ns_per_op"] for r in results}
+for f in floors:
+    if f["what"] != "message":
+        best = min(v for k, v in time.items() if k.startswith("equal-") == (f["what"] == "equal") and k not in ("fettle", "message"))
+        assert abs(f["value"] - best / time["fettle"]) < 1e-3 and f["reached"] == (f["value"] >= f["at_least"] - 5e-4), (f, time)' "$work/before.json"
 
 sed '/"variant": "fettle"/s/"cpu_ns_per_op": /&9/' "$work/before.json" >"$work/after.json"
 expect 0 "$top/bench/compare" "$work/before.json" "$work/before.json"
