@@ -79,6 +79,10 @@ void ftli_allocation_gather(struct ftli_device *);
 /* Free pages beyond keep_bytes back to the OS, about budget_bytes at most (0: no bound). Returns bytes. */
 uint64_t ftli_allocation_purge(struct ftli_device *, uint64_t keep_bytes, uint64_t budget_bytes);
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *);
+/* Headers and cells that nobody uses go from the shards to the table, up to `most` of each; false: there are more. */
+bool ftli_allocation_gather_headers(struct ftli_device *, uint32_t most);
+/* ftli_table_give_back. */
+struct ftli_spare_swept ftli_allocation_give_back_headers(struct ftli_device *, uint32_t most, bool all);
 void ftli_allocation_figures(struct ftli_device *, struct ftli_device_figures *);
 /* Validity walks of all heaps, each under its token. */
 bool ftli_allocation_check(struct ftli_device *, char *why, size_t why_bytes);

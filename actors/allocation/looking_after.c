@@ -111,6 +111,23 @@ uint64_t ftli_allocation_purge(struct ftli_device *device, uint64_t keep_bytes, 
     return purged;
 }
 
+bool ftli_allocation_gather_headers(struct ftli_device *device, uint32_t most)
+{
+    bool all = ftli_cell_gather(device->table, most) < most;
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        ftli_token_take(&shard->token);
+        all &= ftli_shard_spare_bare(shard, most) < most;
+        ftli_token_release(&shard->token);
+    }
+    return all;
+}
+
+struct ftli_spare_swept ftli_allocation_give_back_headers(struct ftli_device *device, uint32_t most, bool all)
+{
+    return ftli_table_give_back(device->table, most, all);
+}
+
 void ftli_allocation_relieve(struct ftli_device *device)
 {
     ftli_allocation_trim(device, 2);

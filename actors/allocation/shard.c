@@ -4,7 +4,7 @@
 
 #include "runtime/base/assert.h"
 
-#define FRESH_HEADERS 64
+#define TOP_BIT (UINT64_C(1) << 63)
 
 /* The table is used up, and others have headers to spare. Their tokens are tried, since this shard's is held. */
 static void share_bare(struct ftli_shard *shard)
@@ -29,9 +29,9 @@ struct ftli_header *ftli_shard_take_bare(struct ftli_shard *shard)
     struct ftli_table *table = shard->device->table;
     if (shard->bare == NULL) {
         uint32_t first;
-        uint32_t n = ftli_table_take_fresh(table, FRESH_HEADERS, &first);
-        for (uint32_t i = n; i-- > 0;)
-            ftli_shard_give_bare(shard, ftli_table_header(table, first + i));
+        uint64_t slots = ftli_table_take(table, &first);
+        for (; slots != 0; slots &= ~(TOP_BIT >> __builtin_clzll(slots))) /* the lowest is given out first */
+            ftli_shard_give_bare(shard, ftli_table_header(table, first + 63 - (uint32_t)__builtin_clzll(slots)));
     }
     if (FTLI_UNLIKELY(shard->bare == NULL))
         share_bare(shard);
@@ -88,6 +88,20 @@ static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64
     count_completion(shard, header, block_bytes, now_ns);
     if (again)
         ftli_shard_give_bare(shard, header);
+    else
+        ftli_table_retire(shard->device->table, header);
+}
+
+uint32_t ftli_shard_spare_bare(struct ftli_shard *shard, uint32_t most)
+{
+    uint32_t n = 0;
+    for (; n < most && shard->bare != NULL; n++) {
+        ftli_link *link = shard->bare;
+        shard->bare = link->next;
+        shard->bare_count--;
+        ftli_table_give(shard->device->table, ftli_header_of_link(link));
+    }
+    return n;
 }
 
 bool ftli_shard_is_empty(const struct ftli_shard *shard)

@@ -62,5 +62,7 @@ bool ftli_shard_is_empty(const struct ftli_shard *);
 /* A FREE header without memory; NULL: the table is used up. Token held. */
 struct ftli_header *ftli_shard_take_bare(struct ftli_shard *);
 void ftli_shard_give_bare(struct ftli_shard *, struct ftli_header *);
+/* Up to `most` of them to the table, so that its pages can go back. Token held. Returns how many. */
+uint32_t ftli_shard_spare_bare(struct ftli_shard *, uint32_t most);
 
 #endif

@@ -3,8 +3,12 @@
 
 #include <string.h>
 
+#include "runtime/base/clock.h"
+
 #define SLICE_BYTES    (UINT64_C(16) << 20) /* of one purge: a shard's token is held meanwhile */
 #define SLICE_PAUSE_NS (UINT64_C(1000) * 1000)
+#define SLICE_HEADERS  2048 /* of a shard, while its token is held */
+#define SLICE_PAGES    512  /* of the table: read and given back within half a millisecond */
 #define NEVER_NS       UINT64_MAX
 
 static double ratio(uint64_t part, uint64_t whole)
@@ -51,6 +55,7 @@ void ftli_defragmentation_init(struct ftli_defragmentation *defragmentation,
         .tick_ns = FTLI_DEFRAGMENTATION_TICK_NS,
     };
     ftli_give_back_init(&defragmentation->plan, &rules);
+    defragmentation->headers = (struct ftli_header_pages){.quarter_ns = rules.give_back_ns / 4};
 }
 
 void ftli_defragmentation_attach(struct ftli_defragmentation *defragmentation, ftli_actor *actor)
@@ -116,6 +121,26 @@ static uint64_t give_back(struct ftli_defragmentation *defragmentation, uint64_t
     return purged < decision.purge_bytes && slice == SLICE_BYTES ? SLICE_PAUSE_NS : decision.again_ns;
 }
 
+/* A slice of a pass over the table; when to come again. */
+static uint64_t give_back_headers(struct ftli_defragmentation *defragmentation, uint64_t now_ns)
+{
+    struct ftli_header_pages *headers = &defragmentation->headers;
+    struct ftli_device *device = defragmentation->world.device;
+    if (now_ns < headers->next_ns)
+        return headers->again ? headers->next_ns - now_ns : NEVER_NS;
+    if (!headers->gathered) {
+        headers->gathered = ftli_allocation_gather_headers(device, SLICE_HEADERS);
+        return SLICE_PAUSE_NS;
+    }
+    struct ftli_spare_swept swept = ftli_allocation_give_back_headers(device, SLICE_PAGES, false);
+    if (!swept.done)
+        return SLICE_PAUSE_NS;
+    headers->gathered = false;
+    headers->again = swept.young != 0;
+    headers->next_ns = ftli_deadline_ns(now_ns, headers->quarter_ns);
+    return headers->again ? headers->quarter_ns : NEVER_NS;
+}
+
 /* Goes on while there is something to give back. Before it stops it says so, and looks once more: who freed memory a moment
  * ago may have seen it ticking, and stayed silent. pairs: give-back-again, with ftli_defragmentation_note. */
 static int on_tick(void *state, ftli_context *context)
@@ -124,7 +149,9 @@ static int on_tick(void *state, ftli_context *context)
     uint64_t free_bytes, now_ns = ftli_now_ns(context), trend_bits;
     ftli_u64_add_owner(&defragmentation->ticks, 1);
     ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
+    uint64_t headers_ns = give_back_headers(defragmentation, now_ns);
     uint64_t again_ns = give_back(defragmentation, now_ns, &free_bytes);
+    again_ns = headers_ns < again_ns ? headers_ns : again_ns;
     if (again_ns > FTLI_DEFRAGMENTATION_TICK_NS) {
         ftli_u32_store_seq_cst(&defragmentation->ticking, 0);
         if (ftli_allocation_free_resident_bytes(defragmentation->world.device) > free_bytes) {
@@ -154,6 +181,8 @@ static int start(void *state, ftli_context *context)
     struct ftli_defragmentation *defragmentation = state;
     const struct ftli_give_back_rules rules = defragmentation->plan.rules;
     ftli_give_back_init(&defragmentation->plan, &rules);
+    defragmentation->headers.next_ns = 0;
+    defragmentation->headers.gathered = false;
     ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
     ftli_actor_run_within(ftli_self(context), FTLI_DEFRAGMENTATION_TICK_NS);
     return FTL_OK;

@@ -27,11 +27,20 @@ struct ftli_defragmentation_world {
     ftli_kernel *kernel; /* the clock of ftli_defragmentation_now */
 };
 
+/* When the table's pages that hold only free headers go back: what nobody used from one pass to the next, a quarter of
+ * give_back later. A pass is made in slices: headers are gathered from the shards, then pages are looked at. */
+struct ftli_header_pages {
+    uint64_t quarter_ns, next_ns; /* between passes; when the next one begins */
+    bool gathered;                /* this pass's pages are being looked at */
+    bool again;                   /* what this pass saw wants another */
+};
+
 struct ftli_defragmentation {
     struct ftli_defragmentation_world world;
-    ftli_actor *actor;          /* NULL until attached */
-    ftli_atomic_u32 ticking;    /* a tick comes soon. pairs: give-back-again */
-    struct ftli_give_back plan; /* the actor's alone */
+    ftli_actor *actor;                /* NULL until attached */
+    ftli_atomic_u32 ticking;          /* a tick comes soon. pairs: give-back-again */
+    struct ftli_give_back plan;       /* the actor's alone */
+    struct ftli_header_pages headers; /* likewise */
     ftli_atomic_u64 given_back_bytes, purges, ticks;
     ftli_atomic_u64 trend_bits; /* the bits of a double */
 };

@@ -7,6 +7,7 @@
 #define TARGET      0.2 /* DESIGN.md section 6: under 20 % is good */
 #define TIME_NS     UINT64_C(1000000000)
 #define SLICE_BYTES (UINT64_C(4) << 20)
+#define SLICE_SLOTS 4096 /* headers of a shard, while its token is held; pages of the table */
 
 enum { STOPPED_REACHED = 0, STOPPED_NOTHING_MOVABLE = 1, STOPPED_TIME = 2 };
 
@@ -18,14 +19,38 @@ static bool is_valid(const ftl_defragment_options *options)
     return options->target >= 0 && options->target <= 1 && options->time_ns >= 0;
 }
 
+struct budget {
+    ftli_kernel *kernel;
+    uint64_t begun_ns, time_ns;
+};
+
+static bool is_over(const struct budget *budget)
+{
+    return ftli_kernel_now_ns(budget->kernel) - budget->begun_ns >= budget->time_ns;
+}
+
+/* The table's pages of which nobody has a header: two passes, since the first may have been begun by the timer. */
+static void give_back_headers(struct ftli_device *device, const struct budget *budget, ftl_defragment_result *result)
+{
+    while (!ftli_allocation_gather_headers(device, SLICE_SLOTS) && !is_over(budget))
+        ;
+    for (unsigned passes = 0; passes < 2 && !is_over(budget);) {
+        struct ftli_spare_swept swept = ftli_allocation_give_back_headers(device, SLICE_SLOTS, true);
+        result->released_bytes += (uint64_t)swept.pages * 4096;
+        passes += swept.done;
+    }
+}
+
 /* Slices until nothing goes any more; false: the time is over. */
-static bool purge_all(struct ftli_defragmentation *defragmentation, uint64_t begun_ns, uint64_t time_ns,
+static bool purge_all(struct ftli_defragmentation *defragmentation, const struct budget *budget,
                       ftl_defragment_result *result)
 {
     struct ftli_device *device = defragmentation->world.device;
-    uint64_t now_ns = begun_ns, purged;
+    uint64_t now_ns = budget->begun_ns, purged;
     ftli_allocation_trim(device, 2);
-    (void)ftli_allocation_collect(device);
+    while (ftli_allocation_collect(device) != 0 && !is_over(budget))
+        ;
+    give_back_headers(device, budget, result);
     do {
         uint64_t from_ns = now_ns;
         purged = ftli_allocation_purge(device, 0, SLICE_BYTES);
@@ -34,7 +59,7 @@ static bool purge_all(struct ftli_defragmentation *defragmentation, uint64_t beg
         result->slices++;
         if (now_ns - from_ns > result->longest_slice_ns)
             result->longest_slice_ns = now_ns - from_ns;
-    } while (purged != 0 && now_ns - begun_ns < time_ns);
+    } while (purged != 0 && now_ns - budget->begun_ns < budget->time_ns);
     (void)ftli_u64_fetch_add_relaxed(&defragmentation->given_back_bytes, result->released_bytes);
     (void)ftli_u64_fetch_add_relaxed(&defragmentation->purges, result->slices);
     return purged == 0;
@@ -56,8 +81,9 @@ int ftli_defragment_now(struct ftli_defragmentation *defragmentation, const ftl_
     result.before = ftli_fragmentation_of(&figures);
     bool in_time = true;
     if (options->purge) {
-        uint64_t now_ns = ftli_kernel_now_ns(defragmentation->world.kernel);
-        in_time = purge_all(defragmentation, now_ns, time_ns, &result);
+        ftli_kernel *kernel = defragmentation->world.kernel;
+        const struct budget budget = {kernel, ftli_kernel_now_ns(kernel), time_ns};
+        in_time = purge_all(defragmentation, &budget, &result);
         ftli_allocation_figures(defragmentation->world.device, &figures);
     }
     result.after = ftli_fragmentation_of(&figures);

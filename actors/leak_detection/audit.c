@@ -37,7 +37,7 @@ void ftli_audit_walk(const struct ftli_leak_detection *leaks, struct ftli_audit 
 {
     struct ftli_audit audit = {0};
     uint32_t end = ftli_table_fresh(leaks->world.table);
-    for (uint32_t slot = 1; slot < end; slot++) {
+    for (uint32_t slot = 1; slot < end; slot = ftli_table_next(leaks->world.table, slot, end)) {
         const struct ftli_header *header = ftli_table_header(leaks->world.table, slot);
         uint64_t word = ftli_u64_load_acquire(&header->word);
         enum ftli_state state = ftli_word_state(word);

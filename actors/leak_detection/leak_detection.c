@@ -69,7 +69,7 @@ static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
     uint32_t left = leaks->end_slot - leaks->next_slot;
     uint32_t end = leaks->next_slot + (left < FTLI_LEAK_SLICE_SLOTS ? left : FTLI_LEAK_SLICE_SLOTS);
     struct ftli_leak_tensor tensor;
-    for (; leaks->next_slot < end; leaks->next_slot++) {
+    for (; leaks->next_slot < end; leaks->next_slot = ftli_table_next(leaks->world.table, leaks->next_slot, end)) {
         if (!ftli_leak_look(leaks, leaks->next_slot, now_ns, &tensor))
             continue;
         if (ftli_word_state(tensor.word) == FTLI_DROPPED) {

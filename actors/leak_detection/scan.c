@@ -49,7 +49,7 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
     uint32_t end = ftli_table_fresh(leaks->world.table);
     uint64_t now_ns = scan->begun_ns;
     int status = FTL_OK;
-    for (uint32_t slot = 1; slot < end && status == FTL_OK; slot++) {
+    for (uint32_t slot = 1; slot < end && status == FTL_OK; slot = ftli_table_next(leaks->world.table, slot, end)) {
         status = look(leaks, scan, slot, now_ns);
         if (slot % FTLI_LEAK_SLICE_SLOTS == 0)
             now_ns = ftli_kernel_now_ns(leaks->world.kernel);

@@ -15,7 +15,7 @@ static struct pinned count_pinned(struct ftl_runtime *runtime)
 {
     struct pinned pinned = {0, 0};
     uint32_t slots = ftli_table_fresh(&runtime->table);
-    for (uint32_t slot = 1; slot < slots; slot++) {
+    for (uint32_t slot = 1; slot < slots; slot = ftli_table_next(&runtime->table, slot, slots)) {
         const struct ftli_header *header = ftli_table_header(&runtime->table, slot);
         uint64_t word = ftli_u64_load_acquire(&header->word);
         enum ftli_state state = ftli_word_state(word);

@@ -377,7 +377,7 @@ void ftli_runtime_tear_down(struct ftl_runtime *runtime)
 void ftli_runtime_tear_down_around_pins(struct ftl_runtime *runtime)
 {
     uint32_t slots = ftli_table_fresh(&runtime->table);
-    for (uint32_t slot = 1; slot < slots; slot++) {
+    for (uint32_t slot = 1; slot < slots; slot = ftli_table_next(&runtime->table, slot, slots)) {
         struct ftli_header *header = ftli_table_header(&runtime->table, slot);
         uint64_t word = ftli_u64_load_acquire(&header->word);
         enum ftli_state state = ftli_word_state(word);

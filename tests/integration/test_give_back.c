@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "actors/allocation/shard.h"
-#include "actors/port/runtime.h"
+#include "actors/port/life.h"
 #include "runtime/base/os.h"
 
 #include <dirent.h>
@@ -174,4 +174,83 @@ Test(give_back, options_of_defragment_are_checked)
     cr_assert_eq(result.moved, 77);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
     cr_assert_eq(ftl_defragment(runtime, NULL, &result), FTL_ECLOSED);
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------------- */
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { TENSORS = 200 * 1000 };
+#else
+enum { TENSORS = 4 * 1000 * 1000 };
+#endif
+
+static size_t resident_headers(const ftl_runtime *runtime)
+{
+    return ftli_os_resident_bytes(runtime->table.headers, (size_t)ftli_table_fresh(&runtime->table) * 64 / 4096 * 4096);
+}
+
+/* Pages of the table that hold only free headers: nothing of them stays, and no handle of before fits what comes after. */
+static void fill_the_table(ftl_runtime *runtime, ftl_tensor *tensors)
+{
+    for (unsigned i = 0; i < TENSORS; i++)
+        cr_assert_eq(ftl_bytes_new(runtime, 64, NULL, &tensors[i]), FTL_OK, "%s", ftl_last_error());
+    cr_assert_geq(resident_headers(runtime), (size_t)TENSORS * 64);
+    for (unsigned i = 0; i < TENSORS; i++)
+        cr_assert_eq(ftl_tensor_drop(tensors[i]), FTL_OK);
+}
+
+static void none_is_alive(const ftl_tensor *tensors)
+{
+    for (unsigned i = 0; i < TENSORS; i++)
+        cr_assert_eq(ftl_tensor_alive(tensors[i]), 0, "tensor %u", i);
+    for (unsigned i = 0; i < TENSORS; i += 997) {
+        cr_assert_eq(ftl_tensor_drop(tensors[i]), FTL_ESTALE);
+        cr_assert_null(ftl_tensor_data(tensors[i]));
+    }
+}
+
+static void check_the_table(ftl_runtime *runtime, ftl_tensor *before, ftl_tensor *after, uint64_t metadata_before)
+{
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_expect_leq(resident_headers(runtime), TENSORS * 64 / 200, "%zu bytes of headers are resident",
+                  resident_headers(runtime));
+    cr_expect_leq(stats.metadata_bytes, metadata_before + (uint64_t)TENSORS * 64 / 20, "metadata %lu, before %lu",
+                  (unsigned long)stats.metadata_bytes, (unsigned long)metadata_before);
+    cr_expect_eq(stats.live, 0);
+    none_is_alive(before);
+    fill_the_table(runtime, after);
+    none_is_alive(before);
+    none_is_alive(after);
+    char why[300] = "";
+    cr_expect_eq(ftli_runtime_audit(runtime, why, sizeof why), FTL_OK, "%s", why);
+}
+
+Test(give_back, pages_of_free_headers_at_once)
+{
+    ftl_runtime *runtime = open_with(NULL);
+    ftl_tensor *tensors = calloc(2 * TENSORS, sizeof *tensors);
+    ftl_stats stats;
+    ftl_defragment_options options = {.purge = 1, .time_ns = INT64_C(60) * 1000000000};
+    ftl_defragment_result result;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    fill_the_table(runtime, tensors);
+    cr_assert_eq(ftl_defragment(runtime, &options, &result), FTL_OK, "%s", ftl_last_error());
+    check_the_table(runtime, tensors, tensors + TENSORS, stats.metadata_bytes);
+    free(tensors);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(give_back, pages_of_free_headers_by_the_timer)
+{
+    ftl_runtime *runtime = open_with("devices.cpu: {give_back: 400ms, keep: 0B}\nactors.defragmentation.idle: 100ms\n");
+    ftl_tensor *tensors = calloc(2 * TENSORS, sizeof *tensors);
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    fill_the_table(runtime, tensors);
+    while (resident_headers(runtime) > TENSORS * 64 / 200)
+        sched_yield();
+    check_the_table(runtime, tensors, tensors + TENSORS, stats.metadata_bytes);
+    free(tensors);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
