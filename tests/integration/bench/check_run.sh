@@ -50,6 +50,14 @@ sed '/"variant": "fettle"/s/"cpu_ns_per_op": /&9/' "$work/before.json" >"$work/a
 expect 0 "$top/bench/compare" "$work/before.json" "$work/before.json"
 expect 1 "$top/bench/compare" "$work/before.json" "$work/after.json"
 grep -q '^pairs-64B-1 *fettle .* slower$' "$work/said" || { cat "$work/said" && exit 1; }
+
+# And what a floor was.
+sed '/"what": "bare"/s/"reached": [a-z]*/"reached": true/' "$work/before.json" >"$work/good.json"
+sed '/"what": "bare"/s/"reached": [a-z]*/"reached": false/' "$work/before.json" >"$work/bad.json"
+expect 0 "$top/bench/compare" "$work/good.json" "$work/bad.json"
+grep -q '^ *no longer *pairs-64B-1 bare' "$work/said" || { cat "$work/said" && exit 1; }
+expect 0 "$top/bench/run" --build "$build" --only pairs-64B-1 --repeat 1 --time 10 --plot "$work/bars.svg"
+python3 -c 'import sys, xml.dom.minidom as x; assert len(x.parse(sys.argv[1]).getElementsByTagName("rect")) > 4' "$work/bars.svg"
 expect 0 "$top/bench/compare" "$work/after.json" "$work/before.json"
 expect 2 "$top/bench/compare" "$work/before.json"
 echo "bench/run and bench/compare do what their --help says"
