@@ -11,6 +11,7 @@
 
 #include "actors/allocation/magazine.h"
 #include "actors/allocation/settings.h"
+#include "actors/allocation/shelf.h"
 #include "runtime/base/histogram.h"
 #include "runtime/compose/topology.h"
 #include "runtime/kernel/kernel.h"
@@ -22,7 +23,7 @@ struct ftli_device;
 /* What a program may do with a device's figures. All bytes. */
 struct ftli_device_figures {
     uint64_t committed, free_committed, used, slab_free, short_free, largest_free_run, free_runs;
-    uint64_t depot, metadata, arenas, limit;
+    uint64_t depot, shelved, metadata, arenas, limit;
 };
 
 /* FTL_ENOMEM. `wake` is posted to when the tick must begin: the allocation actor, once it is there. */
@@ -54,6 +55,13 @@ struct ftli_pages {
 };
 int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t bytes, size_t alignment,
                                struct ftli_pages *out);
+/* Middle sizes that lie at hand (shelf.h). The place of so many bytes; 0: they have none, being smaller or larger. */
+unsigned ftli_allocation_place(const struct ftli_device *, uint64_t bytes);
+/* A FREE header with a block for the place, or NULL: ask for memory. *most: as in ftli_pages. */
+struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *, uint32_t *home, unsigned place, bool *most);
+/* The same from wherever there is memory: slots of a class from ftli_allocation_shelf_class on. */
+unsigned ftli_allocation_shelf_class(const struct ftli_device *);
+int ftli_allocation_take_slot(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_pages *out);
 /* A FREE header without memory, for a view. */
 int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
 /* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */
@@ -62,6 +70,9 @@ void ftli_allocation_relieve(struct ftli_device *);
 /* ---- drop */
 /* Makes room in the rack and gives the FREE header to it. False: no empty magazine; the caller posts the header. */
 bool ftli_allocation_stow(struct ftli_device *, struct ftli_rack *, unsigned size_class, struct ftli_header *);
+/* A header of a middle size (FTLI_HEADER_PAGES) that is the caller's and neither LIVE nor FREE: reclaimed, with its block, on
+ * the shelf of its shard. False: nothing happened; somebody is there, or there is no room. Lock-free, async-signal-safe. */
+bool ftli_allocation_shelve(struct ftli_device *, struct ftli_header *);
 /* To the shard of the block's address, or to shard 0 for a header without a block. Addressed before
  * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */
 void ftli_allocation_post(struct ftli_device *, struct ftli_header *);
@@ -74,6 +85,8 @@ void ftli_allocation_abandon(struct ftli_device *, struct ftli_header *);
 uint32_t ftli_allocation_collect(struct ftli_device *);
 /* What the depot has had too much of since the last trim goes back to its slabs. 1: halves all; 2: everything. */
 void ftli_allocation_trim(struct ftli_device *, unsigned force);
+/* What lies on shelves goes back to the heaps: all, or of those that nobody took from since the last call. */
+void ftli_allocation_clear_shelves(struct ftli_device *, bool all);
 /* What child shards have wholly free, but for a granule each, goes to the device's own heap. */
 void ftli_allocation_gather(struct ftli_device *);
 /* Free pages beyond keep_bytes back to the OS, about budget_bytes at most (0: no bound). Returns bytes. */

@@ -11,13 +11,15 @@
 
 #define HUGE_FROM_BYTES (UINT64_C(32) << 20)
 #define QUICK_BYTES     (UINT64_C(256) << 10) /* measured: docs/performance.md */
+#define SHELF_BYTES     (UINT64_C(1) << 20)   /* measured: docs/performance.md */
+#define SHELF_FROM      4096                  /* bytes: the largest block in magazines */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
 #define MAGAZINE_SHARE  32 /* a magazine's bytes are this part of a thread's cache at most */
 
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)
 {
-    struct ftli_device *device = context;
+    struct ftli_device *device = ((struct ftli_shard *)context)->device;
     uint64_t before = ftli_u64_fetch_add_relaxed(&device->committed, bytes);
     if (FTLI_LIKELY(before + bytes <= device->hard_bytes))
         return true;
@@ -27,8 +29,13 @@ static bool charge(void *context, size_t bytes)
 
 static void uncharge(void *context, size_t bytes)
 {
-    struct ftli_device *device = context;
+    struct ftli_device *device = ((struct ftli_shard *)context)->device;
     (void)ftli_u64_fetch_add_relaxed(&device->committed, -(uint64_t)bytes);
+}
+
+static bool spare(void *context, size_t bytes)
+{
+    return ftli_shard_spare(context, bytes);
 }
 
 static void set_capacities(struct ftli_device *device)
@@ -55,7 +62,8 @@ static int init_shards(struct ftli_device *device, const struct ftli_topology_de
             .quick_bytes = QUICK_BYTES,
             .charge = charge,
             .uncharge = uncharge,
-            .context = device,
+            .spare = spare,
+            .context = shard,
         };
         int status = ftli_heap_init(&shard->heap, &options);
         if (status != FTL_OK)
@@ -83,6 +91,8 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
     set_capacities(device);
+    device->shelf_class = (uint8_t)(ftli_size_class(SHELF_FROM) + 1);
+    device->shelf_bytes = SHELF_BYTES;
     int status = ftli_space_init(&device->space, topology->arena_bytes);
     if (status == FTL_OK)
         status = ftli_depot_init(&device->depot, MAGAZINES_MOST);
@@ -116,6 +126,8 @@ void ftli_allocation_post(struct ftli_device *device, struct ftli_header *header
     if ((ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) == 0)
         owner = ftli_heap_owner(&device->space, (void *)(uintptr_t)ftli_u64_load_relaxed(&header->data));
     ftli_stack_push(&device->shards[owner - 1].mailbox, &header->u.link);
+    if (ftli_u32_load_relaxed(&device->mail) == 0)
+        ftli_u32_store_relaxed(&device->mail, 1);
     ftli_allocation_need_tick(device);
 }
 

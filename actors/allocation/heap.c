@@ -218,7 +218,8 @@ int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignm
     if (*number) {
         return FTL_OK;
     }
-    if (heap->quick_pages) {
+    bool spared = heap->options.spare && heap->options.spare(heap->options.context, (size_t)pages << FTLI_PAGE_SHIFT);
+    if (heap->quick_pages || spared) {
         ftli_heap_flush_quick(heap);
         *number = find_in(heap, &heap->whole, pages, alignment, start);
     }

@@ -43,6 +43,8 @@ struct ftli_heap_options {
     /* Asked before `bytes` more are committed; false: FTL_ELIMIT. NULL: no limit. And told when they are given back. */
     bool (*charge)(void *context, size_t bytes);
     void (*uncharge)(void *context, size_t bytes);
+    bool (*spare)(void *context,
+                  size_t bytes); /* asked before more is committed: true if something was given to the heap */
     void *context;
 };
 

@@ -42,6 +42,7 @@ static void open_magazine(struct ftli_device *device, struct ftli_magazine *maga
 
 void ftli_allocation_trim(struct ftli_device *device, unsigned force)
 {
+    ftli_allocation_clear_shelves(device, force != 0);
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         struct ftli_depot_stack *stack = &device->depot.full[c];
         uint32_t depth = ftli_u32_load_relaxed(&stack->depth);
@@ -150,11 +151,13 @@ void ftli_allocation_figures(struct ftli_device *device, struct ftli_device_figu
         sum.slab_free += figures.slab_free_bytes;
         sum.short_free += figures.short_free_bytes;
         sum.free_runs += figures.free_runs;
+        sum.shelved += ftli_u64_load_relaxed(&shard->shelf.bytes);
         sum.metadata += figures.metadata_bytes;
         sum.arenas += figures.segments_bytes;
         if (figures.largest_free_run > sum.largest_free_run)
             sum.largest_free_run = figures.largest_free_run;
     }
+    sum.short_free += sum.shelved; /* no large tensor can have it where it lies */
     sum.depot = ftli_depot_bytes(&device->depot);
     sum.metadata += ftli_depot_metadata_bytes(&device->depot);
     *out = sum;
@@ -212,9 +215,7 @@ uint64_t ftli_allocation_block_bytes(const struct ftli_device *device, const str
         return ftli_class_bytes(c);
     if ((ftli_record_flags(record) & FTLI_HEADER_VIEW) != 0)
         return 0;
-    uint64_t bytes = ftli_size_bytes(ftli_u64_load_acquire(&header->size));
-    uint64_t block_bytes =
-        bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(uint64_t)(FTLI_PAGE_BYTES - 1);
+    uint64_t block_bytes = ftli_pages_block_bytes(ftli_size_bytes(ftli_u64_load_acquire(&header->size)));
     FTLI_ASSERT(ftli_word_state(ftli_u64_load_acquire(&header->word)) == FTLI_LIVE ||
                     block_bytes ==
                         ftli_heap_block_bytes(&device->space, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data)),

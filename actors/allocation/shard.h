@@ -26,10 +26,13 @@ struct ftli_shard {
     ftli_atomic_pointer in_hand; /* taken from the mailbox, not looked at yet; others only ask whether it is NULL */
     ftli_link *bare;
     uint64_t bare_count;
-    uint64_t pages_out, pages_most; /* bytes of spans in tensors, and the most when the peak was looked at last */
+    /* Bytes of blocks of middle and large sizes that the heap has given out, written under the token, and the most that were in
+     * tensors when the peak was looked at last: a hint, whoever writes it. */
+    ftli_atomic_u64 out_bytes, most_bytes;
     ftli_atomic_u64
         free_bytes; /* committed and free, as of the last release by a new: a hint for those who find it held */
     struct ftli_device *device;
+    struct ftli_shelf shelf;
     struct ftli_heap heap;
     struct ftli_counters counters;
     ftli_histogram latencies[FTLI_LANES];
@@ -46,6 +49,9 @@ struct ftli_device {
     struct ftli_space space;
     struct ftli_depot depot;
     uint8_t capacity[FTLI_CLASSES]; /* of a magazine */
+    uint8_t shelf_class;            /* classes from here on are in no magazine, but on shelves like pages */
+    uint64_t shelf_bytes;           /* most of one shelf */
+    ftli_atomic_u32 mail;           /* some shard may have mail: a hint for new; the tick looks at each */
     bool strict;                    /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
@@ -59,10 +65,37 @@ unsigned ftli_shard_collect(struct ftli_shard *, unsigned most);
 /* Up to n FREE headers with a slot each, from the shard that is free: how many, or a status. Takes and frees tokens. */
 int ftli_shard_carve(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_header **out, unsigned n);
 bool ftli_shard_is_empty(const struct ftli_shard *);
+/* The heap has no committed room for so many bytes in one piece. True: it got something from the shelf. Token held. */
+bool ftli_shard_spare(struct ftli_shard *, uint64_t bytes);
+/* All of its shelf goes back to its heap. Token held. False: there was nothing, or somebody is at it. */
+bool ftli_shard_clear_shelf(struct ftli_shard *);
 /* A FREE header without memory; NULL: the table is used up. Token held. */
 struct ftli_header *ftli_shard_take_bare(struct ftli_shard *);
 void ftli_shard_give_bare(struct ftli_shard *, struct ftli_header *);
 /* Up to `most` of them to the table, so that its pages can go back. Token held. Returns how many. */
 uint32_t ftli_shard_spare_bare(struct ftli_shard *, uint32_t most);
+
+/* home: the shard's index among the children in the low half, a count of slow news in the high half. */
+FTLI_INLINE struct ftli_shard *ftli_shard_child(struct ftli_device *device, uint32_t home)
+{
+    return &device->shards[1 + (home & 0xffff)];
+}
+
+/* Token held. */
+FTLI_INLINE void ftli_shard_count_out(struct ftli_shard *shard, uint64_t bytes)
+{
+    ftli_u64_store_relaxed(&shard->out_bytes, ftli_u64_load_relaxed(&shard->out_bytes) + bytes);
+}
+
+/* More is in tensors than ever, by 1 %: a moment to look at the peak. */
+FTLI_INLINE bool ftli_shard_is_most(struct ftli_shard *shard)
+{
+    uint64_t out = ftli_u64_load_relaxed(&shard->out_bytes) - ftli_u64_load_relaxed(&shard->shelf.bytes);
+    uint64_t most = ftli_u64_load_relaxed(&shard->most_bytes);
+    if (FTLI_LIKELY((int64_t)out <= (int64_t)(most + most / 128)))
+        return false;
+    ftli_u64_store_relaxed(&shard->most_bytes, out);
+    return true;
+}
 
 #endif

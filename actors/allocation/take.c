@@ -34,7 +34,6 @@ static int take_here(struct ftli_shard *shard, struct want *want)
     return ftli_heap_take_pages(&shard->heap, want->bytes, want->alignment, want->blocks, &want->zeroed);
 }
 
-/* home: the shard's index among the children in the low half, a count of news in the high half. */
 static struct ftli_shard *child(struct ftli_device *device, uint32_t index)
 {
     FTLI_ASSERT(device->shard_count > 1, "%u shards", device->shard_count);
@@ -43,12 +42,20 @@ static struct ftli_shard *child(struct ftli_device *device, uint32_t index)
 
 static struct ftli_shard *with_mail(struct ftli_device *device, uint32_t home)
 {
+    if (ftli_u32_load_relaxed(&device->mail) == 0)
+        return NULL;
+    bool any = false;
     uint32_t from = (home >> 16) % ROTATES_EVERY == 0 ? (home >> 16) / ROTATES_EVERY : home & 0xffff;
     for (uint32_t i = 0; i < device->shard_count - 1; i++) {
         struct ftli_shard *shard = child(device, from + i);
-        if (!ftli_shard_is_empty(shard) && ftli_token_try_take(&shard->token))
+        if (ftli_shard_is_empty(shard))
+            continue;
+        any = true;
+        if (ftli_token_try_take(&shard->token))
             return shard;
     }
+    if (!any)
+        ftli_u32_store_relaxed(&device->mail, 0);
     return NULL;
 }
 
@@ -163,8 +170,9 @@ static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n
             return i;
         }
         ftli_u64_store_release(&header->data, (uint64_t)(uintptr_t)blocks[i]);
-        ftli_u64_store_release(&header->record, ftli_record_make(ftli_table_slot(device->table, header), c,
-                                                                 device->index, c == 0 ? FTLI_HEADER_PAGES : 0));
+        uint32_t flags = c == 0 || c >= device->shelf_class ? FTLI_HEADER_PAGES : 0;
+        ftli_u64_store_release(&header->record,
+                               ftli_record_make(ftli_table_slot(device->table, header), c, device->index, flags));
         out[i] = header;
     }
     return n;
@@ -191,12 +199,32 @@ int ftli_allocation_take_small(struct ftli_device *device, unsigned c, struct ft
     return taken > 0 ? FTL_OK : taken;
 }
 
-static void count_pages(struct ftli_shard *shard, uint64_t block_bytes, struct ftli_pages *out)
+static void count_out(struct ftli_shard *shard, uint64_t block_bytes, struct ftli_pages *out)
 {
-    shard->pages_out += block_bytes;
-    out->most = shard->pages_out > shard->pages_most + shard->pages_most / 128;
-    if (out->most)
-        shard->pages_most = shard->pages_out;
+    ftli_shard_count_out(shard, block_bytes);
+    out->most = ftli_shard_is_most(shard);
+}
+
+unsigned ftli_allocation_shelf_class(const struct ftli_device *device)
+{
+    return device->shelf_class;
+}
+
+int ftli_allocation_take_slot(struct ftli_device *device, uint32_t *home, unsigned c, struct ftli_pages *out)
+{
+    void *block;
+    struct want want = {.size_class = c, .n = 1, .blocks = &block};
+    struct ftli_shard *shard;
+    int status = take_from_children(device, home, &shard, &want);
+    if (status != FTL_OK)
+        return status;
+    if (attach(shard, &block, 1, c, &out->header) == 0)
+        status = FTL_ELIMIT;
+    else
+        count_out(shard, ftli_class_bytes(c), out);
+    release(shard);
+    ftli_allocation_need_tick(device);
+    return status;
 }
 
 static int take_large(struct ftli_device *device, struct ftli_shard **shard, struct want *want)
@@ -226,7 +254,7 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
         status = FTL_ELIMIT;
     } else {
         ftli_u64_store_release(&out->header->size, ftli_size_make(bytes, 0, 0)); /* says how large its block is */
-        count_pages(shard, bytes == 0 ? FTLI_PAGE_BYTES : (bytes + FTLI_PAGE_BYTES - 1) & ~(FTLI_PAGE_BYTES - 1), out);
+        count_out(shard, ftli_pages_block_bytes(bytes), out);
     }
     release(shard);
     ftli_allocation_need_tick(device);

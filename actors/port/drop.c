@@ -83,22 +83,39 @@ void ftli_deliver(struct ftl_runtime *runtime, struct ftli_header *header)
 /* DROPPED, nobody else's: whether the port may finish it itself. */
 static bool is_for_port(const struct ftli_agent *agent, const struct ftli_header *header, uint32_t flags)
 {
-    uint64_t record = ftli_u64_load_relaxed(&header->record);
-    return agent->port != NULL && ftli_record_class(record) != 0 && (flags & ~(uint32_t)IN_PLACE) == 0 &&
+    return agent->port != NULL && (flags & ~(uint32_t)(IN_PLACE | FTLI_HEADER_PAGES)) == 0 &&
            ftli_word_generation(ftli_u64_load_relaxed(&header->word)) < FTLI_GENERATION_LAST;
+}
+
+/* A middle size: onto the shelf of its shard, if nobody is there. What is counted is read while the header is ours. */
+static bool shelve(const struct ftli_agent *agent, struct ftli_header *header)
+{
+    unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+    if (!ftli_allocation_shelve(agent->runtime->device, header))
+        return false;
+    ftli_u64_add_owner(&agent->port->counters.immediate_bytes, bytes);
+    if (c == 0)
+        ftli_u64_add_owner(&agent->port->counters.immediate_page_bytes, ftli_pages_block_bytes(bytes));
+    ftli_u64_add_owner(&agent->port->counters.immediate[c], 1);
+    return true;
 }
 
 static void finish_post(const struct ftli_agent *agent, struct ftli_header *header)
 {
     uint32_t flags = flags_of(header);
     leave_life(agent, header, flags);
-    if (!is_for_port(agent, header, flags)) {
+    bool ours = is_for_port(agent, header, flags), middle = (flags & FTLI_HEADER_PAGES) != 0;
+    if (ours && (flags & IN_PLACE) != 0)
+        clear_flags(header, IN_PLACE);
+    if (ours && middle && FTLI_LIKELY(shelve(agent, header)))
+        return;
+    if (!ours || middle) {
         count_deferred(agent, header);
         ftli_deliver(agent->runtime, header);
         return;
     }
     unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
-    clear_flags(header, IN_PLACE);
     count_immediate(agent, c, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
     (void)ftli_word_reclaim(&header->word);
     stow(agent, header, c);

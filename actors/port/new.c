@@ -6,7 +6,8 @@
 #include "tensor/shape.h"
 
 #define PENDING_WAITS 8
-#define LOOKS_EVERY   15 /* a mask: one slow new in sixteen looks at the backlog */
+#define LOOKS_EVERY \
+    15 /* a mask: one slow new in sixteen looks at the backlog, the quick ones of middle sizes counted */
 
 /* What options ask for, checked and looked up before anything is taken. */
 struct birth {
@@ -115,8 +116,17 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
     uint32_t home = agent->port != NULL ? agent->port->home : 0;
     int status;
     *out = (struct ftli_pages){NULL, false, false};
-    if (c == 0) {
+    unsigned place = birth->alignment <= FTLI_PAGE_BYTES && (c == 0 || c >= ftli_allocation_shelf_class(device))
+                         ? ftli_shelf_place(c, ftli_pages_block_bytes(birth->bytes))
+                         : FTLI_SHELF_NONE;
+    if (place != FTLI_SHELF_NONE)
+        out->header = ftli_allocation_take_shelved(device, &home, place, &out->most);
+    if (out->header != NULL) {
+        status = FTL_OK;
+    } else if (c == 0) {
         status = ftli_allocation_take_pages(device, &home, birth->bytes, birth->alignment, out);
+    } else if (c >= ftli_allocation_shelf_class(device)) {
+        status = ftli_allocation_take_slot(device, &home, c, out);
     } else if (agent->port != NULL) {
         out->header = ftli_rack_take(&agent->port->rack, c);
         status =
@@ -168,7 +178,7 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
 static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigned c)
 {
     struct ftli_device *device = agent->runtime->device;
-    if (c != 0 && agent->port != NULL &&
+    if (c != 0 && c < ftli_allocation_shelf_class(device) && agent->port != NULL &&
         (ftli_rack_give(&agent->port->rack, c, header) || ftli_allocation_stow(device, &agent->port->rack, c, header)))
         return;
     ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
@@ -352,9 +362,74 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
     return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);
 }
 
+/* ---- middle sizes without options ------------------------------------------------------------------------------------ */
+
+#define DIMENSION_MOST (INT64_C(1) << 21) /* two of them: their bits still fit 64 */
+
+/* What the shape asks for, of sizes that can lie on a shelf; false: ask ftli_shape_bytes. */
+static inline bool middle_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint64_t *bytes)
+{
+    uint64_t elements = 1;
+    if (ndim > 4)
+        return false;
+    for (uint32_t i = 0; i < ndim; i++) {
+        if ((uint64_t)shape[i] - 1 >= (uint64_t)DIMENSION_MOST)
+            return false;
+        elements *= (uint64_t)shape[i];
+        if (elements > (uint64_t)DIMENSION_MOST)
+            return false;
+    }
+    *bytes = (elements * ftli_dtype_bits(dtype) + 7) / 8;
+    return true;
+}
+
+/* From the shelf, inside the port. False: nothing happened, and the general way is to be taken. */
+static bool take_middle(struct ftl_runtime *runtime, struct ftli_port *port, uint64_t bytes, ftl_dtype dtype,
+                        uint32_t ndim, const int64_t *shape, ftl_tensor *out)
+{
+    bool most;
+    unsigned place = ftli_allocation_place(runtime->device, bytes);
+    struct ftli_header *header =
+        place != 0 ? ftli_allocation_take_shelved(runtime->device, &port->home, place, &most) : NULL;
+    if (header == NULL)
+        return false;
+    clear_cold(runtime, header);
+    uint32_t stamp_ms = ftli_u32_load_relaxed(&runtime->stamp_ms);
+    fill(header, bytes, dtype, ndim, shape, stamp_ms, port->born_scope);
+    struct ftli_agent agent = {runtime, port, &port->counters, false, -1};
+    note_sample(&agent, header, bytes, stamp_ms);
+    unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+    if (c == 0)
+        ftli_u64_add_owner(&port->counters.created_page_bytes, ftli_pages_block_bytes(bytes));
+    ftli_u64_add_owner(&port->counters.created[c], 1);
+    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
+    uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | FTLI_WORD_SLOW);
+    out->id = ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
+    if (FTLI_UNLIKELY(most))
+        ftli_runtime_look_at_peak(runtime);
+    return true;
+}
+
+static bool new_middle(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out)
+{
+    uint64_t bytes;
+    if (!middle_bytes(dtype, ndim, shape, &bytes) || bytes == 0)
+        return false;
+    struct ftli_port *port = ftli_port_find(runtime->number);
+    if (port == NULL || port->born_flags != 0 || (ftli_thread.slow_news & LOOKS_EVERY) == 0 || !ftli_port_enter(port))
+        return false;
+    bool made = take_middle(runtime, port, bytes, dtype, ndim, shape, out);
+    ftli_port_leave(port);
+    ftli_thread.slow_news += made;
+    return made;
+}
+
 static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
                                      const ftl_tensor_options *options, ftl_tensor *out)
 {
+    if (options == NULL && ndim > 0 && runtime != NULL && out != NULL && shape != NULL && ftli_thread.scope == 0 &&
+        new_middle(runtime, dtype, ndim, shape, out))
+        return FTL_OK;
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
     struct birth birth = {.dtype = dtype, .ndim = ndim, .shape = shape, .alignment = 64, .options = options};

@@ -202,10 +202,13 @@ static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t,
     uint64_t held = held_bytes(runtime);
     /* used pages are slots and spans; what of the slots is free the heaps know */
     uint64_t out = device.used - device.slab_free;
-    if (out != blocks + held + device.depot) {
-        (void)snprintf(why, why_bytes, "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu = %llu",
+    uint64_t common = device.depot + device.shelved;
+    if (out != blocks + held + common) {
+        (void)snprintf(why, why_bytes,
+                       "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu + shelves %llu = %llu",
                        (unsigned long long)out, (unsigned long long)blocks, (unsigned long long)held,
-                       (unsigned long long)device.depot, (unsigned long long)blocks + held + device.depot);
+                       (unsigned long long)device.depot, (unsigned long long)device.shelved,
+                       (unsigned long long)blocks + held + common);
         return FTL_EINTERNAL;
     }
     if (device.committed != device.used + device.free_committed) {

@@ -36,6 +36,7 @@ void ftli_totals_add_drops(struct ftli_totals *totals, const struct ftli_counter
         totals->immediate += count;
         totals->immediate_block_bytes += count * ftli_class_bytes(c);
     }
+    totals->immediate_block_bytes += load(&counters->immediate_page_bytes);
     totals->immediate_bytes += load(&counters->immediate_bytes);
     totals->deferred[0] += load(&counters->deferred[0]);
     totals->deferred[1] += load(&counters->deferred[1]);

@@ -22,7 +22,8 @@ struct ftli_counters {
     ftli_atomic_u64 created_page_bytes; /* blocks of whole pages */
     ftli_atomic_u64 immediate[FTLI_COUNTED_CLASSES];
     ftli_atomic_u64 immediate_bytes;
-    ftli_atomic_u64 deferred[2]; /* by the parity of drain's epoch */
+    ftli_atomic_u64 immediate_page_bytes; /* blocks of whole pages */
+    ftli_atomic_u64 deferred[2];          /* by the parity of drain's epoch */
     ftli_atomic_u64 deferred_bytes;
     ftli_atomic_u64 deferred_block_bytes;
     ftli_atomic_u64 completed[2];

@@ -236,15 +236,15 @@ Test(restart, topology_embedded_has_no_thread_and_does_everything)
     unsigned threads = threads_of_process();
     open_use_close("embedded");
     ftl_runtime *runtime = open_file("embedded");
-    ftl_tensor tensor, pages;
+    ftl_tensor tensor, large;
     uint64_t left, before = ftli_u64_load_acquire(&finalized);
     ftl_tensor_options options = {.finalizer = finalize, .finalizer_user = &finalized};
     cr_assert_eq(threads_of_process(), threads);
     /* by ftl_runtime_run */
     cr_assert_eq(ftl_bytes_new(runtime, 100, &options, &tensor), FTL_OK);
-    cr_assert_eq(ftl_bytes_new(runtime, 300000, NULL, &pages), FTL_OK);
+    cr_assert_eq(ftl_bytes_new(runtime, 3000000, NULL, &large), FTL_OK);
     cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
-    cr_assert_eq(ftl_tensor_drop(pages), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(large), FTL_OK);
     cr_assert_eq(stats_of(runtime).pending, 2, "nobody else could");
     cr_assert_eq(ftl_runtime_run(runtime, "no such group", 1, &left), FTL_EINVAL);
     while (stats_of(runtime).pending != 0)

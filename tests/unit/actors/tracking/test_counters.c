@@ -52,7 +52,7 @@ Test(counters, all_are_summed_and_moved)
         .created_block_bytes = class_bytes + 1,
         .immediate = 33,
         .immediate_bytes = 1,
-        .immediate_block_bytes = class_bytes,
+        .immediate_block_bytes = class_bytes + 1,
         .deferred = {1, 1},
         .deferred_bytes = 1,
         .deferred_block_bytes = 1,
