@@ -22,6 +22,7 @@ struct bench_options {
     const char *policy; /* NULL: the default */
     const char *trace;  /* file, for the row trace */
     uint64_t time_ns;   /* of one measure, warm-up not counted */
+    uint64_t rest_ns;   /* of the row settle */
     uint64_t seed;
     bool fill; /* traces: write all of the memory */
 };

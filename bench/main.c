@@ -52,11 +52,13 @@ enum { ROWS = sizeof rows / sizeof *rows };
 
 static void usage(FILE *out)
 {
-    fputs("usage: bench-bare | bench-equal | bench-fettle ROW [--time MS] [--seed N] [--policy auto|message] [--trace "
+    fputs("usage: bench-bare | bench-equal | bench-fettle ROW [--time MS] [--rest MS] [--seed N] [--policy "
+          "auto|message] [--trace "
           "FILE] [--fill]\n"
           "       bench-bare | bench-equal | bench-fettle --list\n"
           "\n"
-          "Measures one row and prints one line of JSON. --policy: of Fettle's cleanup. --trace, --fill: of the row "
+          "Measures one row and prints one line of JSON. --policy: of Fettle's cleanup. --rest: of the row settle "
+          "(2000). --trace, --fill: of the row "
           "trace.\n"
           "Exit: 0 measured, 1 the program under test failed, 2 wrong arguments. What the rows mean: bench/README.md\n",
           out);
@@ -76,7 +78,7 @@ static bool number(const char *text, uint64_t *out)
 
 static bool parse(int count, char **words, struct bench_options *options)
 {
-    uint64_t ms = 300;
+    uint64_t ms = 300, rest_ms = 2000;
     options->row = words[1];
     options->seed = 1;
     for (int i = 2; i < count; i++) {
@@ -93,6 +95,10 @@ static bool parse(int count, char **words, struct bench_options *options)
             options->policy = value;
         } else if (strcmp(words[i - 1], "--trace") == 0) {
             options->trace = value;
+        } else if (strcmp(words[i - 1], "--rest") == 0) {
+            if (!number(value, &rest_ms)) {
+                return false;
+            }
         } else if (strcmp(words[i - 1], "--time") == 0
                        ? !number(value, &ms)
                        : strcmp(words[i - 1], "--seed") != 0 || !number(value, &options->seed)) {
@@ -100,7 +106,8 @@ static bool parse(int count, char **words, struct bench_options *options)
         }
     }
     options->time_ns = ms * 1000000u;
-    return ms > 0 && ms <= 3600000u;
+    options->rest_ns = rest_ms * 1000000u;
+    return ms > 0 && ms <= 3600000u && rest_ms <= 3600000u;
 }
 
 static void print(const struct bench_options *options, const struct bench_result *result)

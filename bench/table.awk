@@ -184,7 +184,7 @@ function print_memory(    r, name, lowest, bound, any, line) {
             continue
         if (!any++) {
             print ""
-            print "Resident memory over live bytes: in steady state (sixteen), after two seconds of rest (settle), at the peaks (traces)."
+            print "Resident memory over live bytes: in steady state (sixteen), after " rest " s of rest (settle), at the peaks (traces)."
             print ""
             print_heads("row")
         }

@@ -1,6 +1,6 @@
-/* Settle: memory is filled, nine tenths of the tensors are dropped at random, and nothing happens for two seconds. How
- * much is resident then for each byte that is live? An operation is a tensor made, written and perhaps dropped; what
- * service threads do in the two seconds is in it. */
+/* Settle: memory is filled, nine tenths of the tensors are dropped at random, and nothing happens for some seconds (--rest).
+ * How much is resident then for each byte that is live? An operation is a tensor made, written and perhaps dropped; what
+ * service threads do while nothing happens is in it. */
 #include "bench/workloads.h"
 
 #include "bench/memory.h"
@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-enum { FILL_MIB = 256, KEEP_ONE_IN = 10, SETTLE_S = 2 };
+enum { FILL_MIB = 256, KEEP_ONE_IN = 10 };
 
 void bench_settle(const struct bench_row *row, struct bench_run *run, struct bench_result *out)
 {
@@ -45,7 +45,8 @@ void bench_settle(const struct bench_row *row, struct bench_run *run, struct ben
         bytes[chosen] = bytes[left];
     }
     out->wall_ns = ftli_measure_now_ns() - begin_ns;
-    const struct timespec rest = {.tv_sec = SETTLE_S};
+    const struct timespec rest = {.tv_sec = (time_t)(run->options->rest_ns / 1000000000u),
+                                  .tv_nsec = (long)(run->options->rest_ns % 1000000000u)};
     nanosleep(&rest, NULL);
     out->cpu_ns = ftli_measure_process_cpu_ns() - cpu_ns;
     out->ops = count;
