@@ -20,6 +20,7 @@ static const struct bench_row rows[] = {
     {"pairs-64B-2", bench_pairs, 2, 64, 64, 0, false},
     {"pairs-4KiB-1", bench_pairs, 1, 4 * KIB, 4 * KIB, 0, false},
     {"pairs-4KiB-2", bench_pairs, 2, 4 * KIB, 4 * KIB, 0, false},
+    {"pairs-100KiB-1", bench_pairs, 1, 100 * KIB, 100 * KIB, 0, false},
     {"churn-small-1", bench_churn, 1, 64, KIB, 1024, false},
     {"churn-small-2", bench_churn, 2, 64, KIB, 1024, false},
     {"churn-mid-2", bench_churn, 2, 256, 64 * KIB, 1024, false},

@@ -75,10 +75,11 @@ function judge(row, what, value, bound, at_most, against,    reached, said) {
 
 BEGIN { FS = "\t"; variant_count = split(variants, variant, " ") }
 FILENAME ~ /floors$/ {
-    if ($0 !~ /^#/ && split($0, part, / +/) == 6) {
+    if ($0 !~ /^#/ && split($0, part, / +/) == 7) {
         floor_row[++floor_count] = part[1]
         floor[floor_count, "bare"] = part[2]; floor[floor_count, "equal"] = part[3]; floor[floor_count, "message"] = part[4]
         floor[floor_count, "resident"] = part[5]; floor[floor_count, "efficiency"] = part[6]
+        floor[floor_count, "ns"] = part[7]
     }
     next
 }
@@ -172,6 +173,8 @@ function print_ratios(    r, name, line) {
         line = sprintf("%-23s%8s    %s  %s", name, short(time[name, "fettle"]), against(name, "bare"), against(name, "equal"))
         line = line sprintf("%7s  %s", short(time[name, "message"]), \
             judge(name, "message", over(time[name, "message"], time[name, "fettle"]), floor_of(name, "message"), 1, "fettle"))
+        if (floor_of(name, "ns") != "")
+            line = line "; ns: " judge(name, "ns", time[name, "fettle"], floor_of(name, "ns"), 1, "")
         sub(/ +$/, "", line)
         print line
     }
