@@ -14,15 +14,19 @@
 #define SHELF_BYTES     (UINT64_C(1) << 20)   /* measured: docs/performance.md */
 #define SHELF_FROM      4096                  /* bytes: the largest block in magazines */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
-#define MAGAZINE_SHARE  32 /* a magazine's bytes are this part of a thread's cache at most */
+#define TIDE_LEAST      (UINT64_C(64) << 20) /* a program that holds less keeps its fragments */
+#define MAGAZINE_SHARE  32                   /* a magazine's bytes are this part of a thread's cache at most */
 
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)
 {
     struct ftli_device *device = ((struct ftli_shard *)context)->device;
     uint64_t before = ftli_u64_fetch_add_relaxed(&device->committed, bytes);
-    if (FTLI_LIKELY(before + bytes <= device->hard_bytes))
+    if (FTLI_LIKELY(before + bytes <= device->hard_bytes)) {
+        if (before + bytes > ftli_u64_load_relaxed(&device->tide))
+            ftli_u64_store_relaxed(&device->tide, before + bytes);
         return true;
+    }
     (void)ftli_u64_fetch_add_relaxed(&device->committed, -(uint64_t)bytes);
     return false;
 }
@@ -63,6 +67,7 @@ static int init_shards(struct ftli_device *device, const struct ftli_topology_de
             .charge = charge,
             .uncharge = uncharge,
             .spare = spare,
+            .trade = ftli_shards_trade,
             .context = shard,
         };
         int status = ftli_heap_init(&shard->heap, &options);
@@ -90,6 +95,7 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->shard_count = shards;
     device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
+    ftli_u64_store_relaxed(&device->tide, TIDE_LEAST);
     set_capacities(device);
     device->shelf_class = (uint8_t)(ftli_size_class(SHELF_FROM) + 1);
     device->shelf_bytes = SHELF_BYTES;

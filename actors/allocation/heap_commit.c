@@ -82,6 +82,11 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
     if (need == 0 && !heap->any_huge) { /* then all are written */
         return FTL_OK;
     }
+    if (need && heap->options.trade) { /* the span is in no index, and nothing waits unmerged: the rest may change */
+        size_t bytes = heap->options.trade(heap->options.context, (size_t)need << FTLI_PAGE_SHIFT);
+        FTLI_ASSERT(heap->quick_pages == 0, "%llu pages wait unmerged", (unsigned long long)heap->quick_pages);
+        (void)(bytes ? ftli_heap_trade(heap, bytes) : 0);
+    }
     if (need && heap->options.charge && !heap->options.charge(heap->options.context, (size_t)need << FTLI_PAGE_SHIFT)) {
         return FTL_ELIMIT;
     }

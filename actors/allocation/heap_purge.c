@@ -135,6 +135,12 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
     return (size_t)done << FTLI_PAGE_SHIFT;
 }
 
+size_t ftli_heap_trade(struct ftli_heap *heap, size_t bytes)
+{
+    size_t keep_bytes = (size_t)(heap->used_pages / FTLI_KEEP_PART + 1) << FTLI_PAGE_SHIFT;
+    return ftli_heap_free_resident_bytes(heap) > keep_bytes ? ftli_heap_purge(heap, keep_bytes, bytes) : 0;
+}
+
 size_t ftli_heap_free_resident_bytes(const struct ftli_heap *heap)
 {
     return (size_t)ftli_heap_free_committed_pages(heap) << FTLI_PAGE_SHIFT;

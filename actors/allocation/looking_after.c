@@ -8,6 +8,7 @@
 
 #define COLLECT_MOST      4096
 #define SEGMENTS_AT_ONCE  16
+#define TIDE_PART         8
 #define CHILD_KEEPS_BYTES (UINT64_C(2) << 20) /* of free granules, between ticks */
 
 uint32_t ftli_allocation_collect(struct ftli_device *device)
@@ -81,6 +82,28 @@ static void gather_segments(struct ftli_device *device, uint64_t keep_bytes)
 void ftli_allocation_gather(struct ftli_device *device)
 {
     gather_segments(device, CHILD_KEEPS_BYTES);
+}
+
+/* Free memory is of no use to a request that it does not fit, and committing more beside it makes the peak. So beyond the most
+ * that was ever committed a heap grows by as much as goes back elsewhere: of the other shards that are not in use first,
+ * then of the heap itself. What goes back may be wanted again, and costs page faults: each such trade lets the tide
+ * rise by an eighth of it, so that a program whose fragments all come round stops paying soon. */
+size_t ftli_shards_trade(void *context, size_t bytes)
+{
+    struct ftli_device *device = ((struct ftli_shard *)context)->device;
+    uint64_t tide = ftli_u64_load_relaxed(&device->tide);
+    if (ftli_u64_load_relaxed(&device->committed) + bytes <= tide)
+        return 0;
+    size_t traded = 0;
+    for (uint32_t i = 0; i < device->shard_count && traded < bytes; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        if (!ftli_token_try_take(&shard->token))
+            continue;
+        traded += ftli_heap_trade(&shard->heap, bytes - traded);
+        ftli_token_release(&shard->token);
+    }
+    ftli_u64_store_relaxed(&device->tide, tide + bytes / TIDE_PART);
+    return traded < bytes ? bytes - traded : 0;
 }
 
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *device)

@@ -54,6 +54,7 @@ struct ftli_device {
     ftli_atomic_u32 mail;           /* some shard may have mail: a hint for new; the tick looks at each */
     bool strict;                    /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
+    ftli_atomic_u64 tide; /* committed grows beyond it only when nothing that is free can go back instead */
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
     ftli_atomic_u32 ticking_order;
     ftli_event completed;
@@ -64,6 +65,8 @@ struct ftli_device {
 unsigned ftli_shard_collect(struct ftli_shard *, unsigned most);
 /* Up to n FREE headers with a slot each, from the shard that is free: how many, or a status. Takes and frees tokens. */
 int ftli_shard_carve(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_header **out, unsigned n);
+/* The heaps' trade: called with one shard's token held. */
+size_t ftli_shards_trade(void *shard, size_t bytes);
 bool ftli_shard_is_empty(const struct ftli_shard *);
 /* The heap has no committed room for so many bytes in one piece. True: it got something from the shelf. Token held. */
 bool ftli_shard_spare(struct ftli_shard *, uint64_t bytes);

@@ -152,6 +152,55 @@ Test(device, purge_keeps_what_it_is_told_and_stays_near_its_budget)
     close_device();
 }
 
+/* Holes of one length, and requests of twice that. */
+static uint64_t committed_with_holes(unsigned holes)
+{
+    static struct ftli_header *headers[200], *longer[200];
+    for (unsigned i = 0; i < 2 * holes; i++)
+        cr_assert_eq(take_pages(MIB, 64, &headers[i]), FTL_OK);
+    for (unsigned i = 0; i < 2 * holes; i += 2)
+        complete(headers[i], FTLI_LANE_NORMAL, 0);
+    (void)ftli_allocation_collect(device);
+    for (unsigned i = 0; i < holes; i++)
+        cr_assert_eq(take_pages(2 * MIB, 64, &longer[i]), FTL_OK);
+    uint64_t committed = ftli_allocation_committed(device);
+    cr_assert_eq(used_bytes(), 3 * holes * MIB);
+    char why[300] = "";
+    cr_assert(ftli_allocation_check(device, why, sizeof why), "%s", why);
+    for (unsigned i = 0; i < holes; i++) {
+        complete(headers[2 * i + 1], FTLI_LANE_NORMAL, 0);
+        complete(longer[i], FTLI_LANE_NORMAL, 0);
+    }
+    (void)ftli_allocation_collect(device);
+    return committed;
+}
+
+/* Free memory that does not serve goes back instead of making the peak; a small program keeps it. */
+Test(device, beyond_the_tide_it_grows_by_as_much_as_goes_back)
+{
+    open_device(1024 * MIB, 1, 64 * KIB);
+    cr_assert_eq(committed_with_holes(14), 4 * 14 * MIB);
+    (void)ftli_allocation_purge(device, 0, 0);
+    uint64_t committed = committed_with_holes(90);
+    cr_assert_leq(committed, 3 * 90 * MIB + 3 * 90 * MIB / 16, "%llu MiB", (unsigned long long)(committed / MIB));
+    close_device();
+}
+
+/* What went back and was wanted again: each time it may keep more, and in the end nothing goes back any more. */
+Test(device, the_tide_rises_until_nothing_comes_round)
+{
+    open_device(2048 * MIB, 1, 64 * KIB);
+    uint64_t before = 0, committed = committed_with_holes(60);
+    unsigned rounds = 0;
+    for (; committed != before && rounds < 100; rounds++) {
+        before = committed;
+        committed = committed_with_holes(60);
+    }
+    cr_assert_lt(rounds, 100);
+    cr_assert_leq(committed, 4 * 60 * MIB);
+    close_device();
+}
+
 Test(device, an_abandoned_block_goes_back_without_its_mailbox)
 {
     struct ftli_header *header, *view;

@@ -35,6 +35,9 @@ static struct {
     unsigned char used[PAGES_MOST];    /* by page number */
     unsigned char written[PAGES_MOST]; /* since the last purge, as far as the model can know */
     size_t charged, limit;
+    uint32_t trades_one_in; /* takes that need fresh pages and have others go back first; 0: none */
+    bool traded;
+    unsigned long trades;
     unsigned long taken, refused, placed;
 } m;
 
@@ -56,6 +59,17 @@ static void uncharge(void *context, size_t bytes)
     m.charged -= bytes;
 }
 
+static size_t trade(void *context, size_t bytes)
+{
+    (void)context;
+    if (m.trades_one_in == 0 || random_below(m.trades_one_in) != 0) {
+        return 0;
+    }
+    m.traded = true;
+    m.trades++;
+    return random_below(4) == 0 ? 1 : bytes;
+}
+
 static void begin(uint64_t with_seed, size_t quick_bytes, size_t huge_from_bytes, size_t limit)
 {
     memset(&m, 0, sizeof m);
@@ -71,6 +85,7 @@ static void begin(uint64_t with_seed, size_t quick_bytes, size_t huge_from_bytes
             .huge_from_bytes = huge_from_bytes,
             .charge = charge,
             .uncharge = uncharge,
+            .trade = trade,
         };
         cr_assert_eq(ftli_heap_init(&m.heaps[i], &options), FTL_OK);
     }
@@ -171,6 +186,18 @@ static void check_zero(const struct block *b)
     }
 }
 
+/* What the OS took reads as zero again; the model learns from the granules which pages that is. */
+static void learn(void)
+{
+    for (uint32_t n = FTLI_GRANULE_PAGES; n < m.space.granules_used * FTLI_GRANULE_PAGES; n += 64) {
+        uint64_t written = ftli_space_granule(&m.space, n)->written[n % FTLI_GRANULE_PAGES / 64];
+        for (unsigned i = 0; i < 64 && written != UINT64_MAX; i++) {
+            m.written[n + i] &= written >> i & 1;
+        }
+    }
+    m.traded = false;
+}
+
 static void take_pages(struct block *b, unsigned heap, bool exact_place)
 {
     size_t bytes = random_below(8) ? 1 + random_below(200000) : 1 + random_below(4000000);
@@ -180,6 +207,9 @@ static void take_pages(struct block *b, unsigned heap, bool exact_place)
     void *out = &m;
     bool zeroed = false;
     int result = ftli_heap_take_pages(&m.heaps[heap], bytes, alignment, &out, &zeroed);
+    if (m.traded) {
+        learn();
+    }
     if (result != FTL_OK) {
         cr_assert(result == FTL_ELIMIT ? m.refused > 0 : result == FTL_ENOMEM && heap == 1, "result %d", result);
         cr_assert_eq(out, &m, "the output was touched");
@@ -211,6 +241,9 @@ static void take_slot(struct block *b, unsigned heap)
     unsigned size_class = ftli_size_class(bytes), taken = 0;
     void *out;
     int result = ftli_heap_take_slots(&m.heaps[heap], size_class, &out, 1, &taken);
+    if (m.traded) {
+        learn();
+    }
     if (result != FTL_OK) {
         cr_assert(result == FTL_ELIMIT ? m.refused > 0 : result == FTL_ENOMEM && heap == 1, "result %d", result);
         return;
@@ -243,7 +276,6 @@ static void give(struct block *b)
     b->bytes = 0;
 }
 
-/* What the OS took reads as zero again; the model learns from the granules which pages that is. */
 static void purge(unsigned heap)
 {
     size_t before = ftli_heap_free_resident_bytes(&m.heaps[heap]), keep = random_below(3) ? random_below(4000000) : 0;
@@ -253,12 +285,7 @@ static void purge(unsigned heap)
     cr_assert(keep < FTLI_PAGE_BYTES || before - after == done, "%zu before, %zu after, purged %zu", before, after,
               done);
     cr_assert(after >= keep - keep % FTLI_PAGE_BYTES || before < keep, "kept %zu, not %zu", after, keep);
-    for (uint32_t n = FTLI_GRANULE_PAGES; n < m.space.granules_used * FTLI_GRANULE_PAGES; n += 64) {
-        uint64_t written = ftli_space_granule(&m.space, n)->written[n % FTLI_GRANULE_PAGES / 64];
-        for (unsigned i = 0; i < 64 && written != UINT64_MAX; i++) {
-            m.written[n + i] &= written >> i & 1;
-        }
-    }
+    learn();
 }
 
 static void move_segments(void)
@@ -374,5 +401,24 @@ Test(heap_model, metadata_covers_the_descriptors)
     begin(5, 256 << 10, 0, SIZE_MAX);
     run(4000, true, UINT32_MAX);
     check_metadata();
+    end();
+}
+
+/* Takes that need fresh pages give others back in the middle of it. */
+Test(heap_model, trades)
+{
+    begin(6, 1 * MIB, 0, SIZE_MAX);
+    m.trades_one_in = 2;
+    run(30000, true, 128);
+    cr_assert(m.trades > 100, "%lu trades", m.trades);
+    end();
+}
+
+Test(heap_model, trades_of_huge_granules)
+{
+    begin(7, 256 << 10, 8 * MIB, 60 * MIB);
+    m.trades_one_in = 3;
+    run(15000, true, 64);
+    cr_assert(m.trades > 20, "%lu trades", m.trades);
     end();
 }
