@@ -23,16 +23,25 @@ struct ftli_header {
         ftli_link link;      /* not LIVE: the owner's one container */
         ftli_atomic_u64 alt; /* LIVE: the second location, where SEL says so */
     } u;
-    ftli_atomic_u64 size;   /* bytes 48 | dtype 6 | ndim 4 | 6 unused */
+    union {
+        ftli_atomic_u64 size;       /* dtype 6 | ndim 4 | 6 unused | bytes 48 */
+        ftli_atomic_u32 small_size; /* its low half: the bytes of a tensor that has a size class */
+    };
     ftli_atomic_u64 record; /* id 32 | size class 8 | device 8 | flags 16 */
     ftli_atomic_u32 stamp;  /* milliseconds since the runtime opened, coarse */
     ftli_atomic_u32 cold;   /* cell of the extension; 0: none */
     ftli_atomic_u64 dimensions_low;
-    ftli_atomic_u32 dimensions_high;
-    ftli_atomic_u32 scope; /* ended 1 | port 11 | slot of the scope 20, 0: none */
+    union {
+        struct {
+            ftli_atomic_u32 dimensions_high;
+            ftli_atomic_u32 scope; /* ended 1 | port 11 | slot of the scope 20, 0: none */
+        };
+        ftli_atomic_u64 scope_and_high; /* both, for new */
+    };
 };
 
 static_assert(sizeof(struct ftli_header) == 64, "a header is one cache line");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "small_size is the low half of size");
 static_assert(offsetof(struct ftli_header, u) == 16, "a lane tells items from messages by the link's place");
 
 /* What stands against a tensor: why its word carries SLOW, and how its block goes back. */
@@ -68,6 +77,12 @@ FTLI_INLINE uint32_t ftli_record_class(uint64_t record)
     return (uint32_t)(record >> 24) & 0xff;
 }
 
+/* Eight times the size class. */
+FTLI_INLINE size_t ftli_record_class_offset(uint64_t record)
+{
+    return (size_t)(record >> 21) & 0x7f8;
+}
+
 FTLI_INLINE uint32_t ftli_record_device(uint64_t record)
 {
     return (uint32_t)(record >> 16) & 0xff;
@@ -78,24 +93,27 @@ FTLI_INLINE uint32_t ftli_record_flags(uint64_t record)
     return (uint32_t)record & 0xffff;
 }
 
+#define FTLI_SIZE_DTYPE_SHIFT 58
+#define FTLI_SIZE_NDIM_SHIFT  54
+
 FTLI_INLINE uint64_t ftli_size_make(uint64_t bytes, uint32_t dtype, uint32_t ndim)
 {
-    return bytes << 16 | (uint64_t)dtype << 10 | (uint64_t)ndim << 6;
+    return (uint64_t)dtype << FTLI_SIZE_DTYPE_SHIFT | (uint64_t)ndim << FTLI_SIZE_NDIM_SHIFT | bytes;
 }
 
 FTLI_INLINE uint64_t ftli_size_bytes(uint64_t size)
 {
-    return size >> 16;
+    return size & ((UINT64_C(1) << 48) - 1);
 }
 
 FTLI_INLINE uint32_t ftli_size_dtype(uint64_t size)
 {
-    return (uint32_t)(size >> 10) & 0x3f;
+    return (uint32_t)(size >> FTLI_SIZE_DTYPE_SHIFT);
 }
 
 FTLI_INLINE uint32_t ftli_size_ndim(uint64_t size)
 {
-    return (uint32_t)(size >> 6) & 0xf;
+    return (uint32_t)(size >> FTLI_SIZE_NDIM_SHIFT) & 0xf;
 }
 
 /* The bytes that the counters know: a view's belong to its root. */

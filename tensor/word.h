@@ -88,13 +88,10 @@ FTLI_INLINE bool ftli_word_is_live(uint64_t word, uint32_t generation)
     return (word & (FTLI_WORD_GENERATION | FTLI_WORD_STATE)) == ftli_word_make(generation, FTLI_LIVE);
 }
 
-/* The FREE word that follows a generation. The last one carries SLOW from birth, so that its drop is looked at. */
+/* The FREE word that follows a generation, of a slot that is not used up. */
 FTLI_INLINE uint64_t ftli_word_next_free(uint32_t generation)
 {
-    uint64_t word = ftli_word_make(generation + 1, FTLI_FREE);
-    if (FTLI_UNLIKELY(generation + 1 >= FTLI_GENERATION_LAST))
-        word |= FTLI_WORD_SLOW;
-    return word;
+    return ftli_word_make(generation + 1, FTLI_FREE);
 }
 
 /* new: the owner of a FREE slot gives it out. No read-modify-write. pairs: word-live with every acquire load below. */
@@ -118,13 +115,26 @@ FTLI_INLINE enum ftli_word_result ftli_word_retain(ftli_atomic_u64 *word, uint32
     }
 }
 
-/* The last reference of a tensor with nothing against it: one compare-and-swap, and the header is the caller's. */
+/* The last reference of a tensor whose word has these flags and no others: one compare-and-swap, and the header is the caller's.
+ * The slot's last life ends another way: its slot is used up, and somebody must look. */
+FTLI_INLINE bool ftli_word_drop_at_once(ftli_atomic_u64 *word, uint64_t generation_bits, uint64_t flags)
+{
+    uint64_t seen = generation_bits + flags + (FTLI_WORD_REFERENCE | FTLI_LIVE);
+    uint64_t next;
+#if FTLI_GENERATION_BITS == 24 /* the carry out of the word */
+    if (FTLI_UNLIKELY(__builtin_add_overflow(generation_bits, ftli_word_make(1, FTLI_FREE), &next)))
+        return false;
+#else
+    next = generation_bits + ftli_word_make(1, FTLI_FREE);
+    if (generation_bits >= ftli_word_make(FTLI_GENERATION_LAST, 0))
+        return false;
+#endif
+    return ftli_u64_cas_acq_rel(word, &seen, next);
+}
+
 FTLI_INLINE bool ftli_word_drop_fast(ftli_atomic_u64 *word, uint32_t generation)
 {
-    uint64_t seen = ftli_u64_load_acquire(word);
-    if (FTLI_UNLIKELY((seen & ~FTLI_WORD_FIXED) != ftli_word_make(generation, FTLI_WORD_REFERENCE | FTLI_LIVE)))
-        return false;
-    return ftli_u64_cas_acq_rel(word, &seen, ftli_word_next_free(generation));
+    return ftli_word_drop_at_once(word, ftli_word_make(generation, 0), FTLI_WORD_FIXED);
 }
 
 /* Any drop. MINE, POST and GUARDED end the tensor; DONE gave up one reference of several. in_place: the caller can take a
@@ -140,7 +150,7 @@ FTLI_INLINE enum ftli_word_result ftli_word_drop(ftli_atomic_u64 *word, uint32_t
         if (ftli_word_references(seen) > 1) {
             next = seen - FTLI_WORD_REFERENCE;
             result = FTLI_WORD_DONE;
-        } else if (in_place &&
+        } else if (in_place && generation < FTLI_GENERATION_LAST &&
                    (seen & ~(FTLI_WORD_GENERATION | FTLI_WORD_FIXED)) == (FTLI_WORD_REFERENCE | FTLI_LIVE)) {
             next = ftli_word_next_free(generation);
             result = FTLI_WORD_MINE;

@@ -19,7 +19,7 @@ static bool is_quiet(const struct ftli_device *device)
         if (!ftli_shard_is_empty(&device->shards[i]) || ftli_u64_load_relaxed(&device->shards[i].shelf.bytes) != 0)
             return false;
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
-        if (ftli_u32_load_relaxed(&device->depot.full[c].depth) != 0)
+        if (ftli_depot_depth(&device->depot, &device->depot.full[c]) != 0)
             return false;
     return true;
 }

@@ -32,17 +32,23 @@ void ftli_depot_fini(struct ftli_depot *depot)
     depot->magazines = NULL;
 }
 
-/* pairs: depot-head, both functions: what was written into a magazine before its push is seen after its pop. */
-static void push(struct ftli_depot *depot, struct ftli_depot_stack *stack, struct ftli_magazine *magazine,
-                 uint32_t entries)
+static struct ftli_magazine *at(const struct ftli_depot *depot, uint64_t head)
 {
-    (void)depot;
-    (void)ftli_u64_fetch_add_relaxed(&stack->entries, entries);
-    (void)ftli_u32_fetch_add_relaxed(&stack->depth, 1);
+    return &depot->magazines[head >> 32];
+}
+
+/* pairs: depot-head, both functions: what was written into a magazine before its push is seen after its pop. Sums that were read
+ * from a magazine that is not the topmost any more go with a head that has moved. */
+static void push(struct ftli_depot *depot, struct ftli_depot_stack *stack, struct ftli_magazine *magazine)
+{
     uint64_t head = ftli_u64_load_acquire(&stack->head);
     uint64_t desired;
     do {
+        const struct ftli_magazine *below = at(depot, head); /* magazine 0 is none, and sums to 0 */
         ftli_u32_store_release(&magazine->next, (uint32_t)(head >> 32));
+        ftli_u32_store_release(&magazine->depth, ftli_u32_load_acquire(&below->depth) + 1);
+        ftli_u64_store_release(&magazine->total,
+                               ftli_u64_load_acquire(&below->total) + ftli_u32_load_relaxed(&magazine->count));
         desired = (uint64_t)magazine->index << 32 | (uint32_t)((uint32_t)head + 1);
     } while (!ftli_u64_cas_acq_rel(&stack->head, &head, desired));
 }
@@ -55,15 +61,24 @@ static struct ftli_magazine *pop(struct ftli_depot *depot, struct ftli_depot_sta
     do {
         if (head >> 32 == 0)
             return NULL;
-        magazine = &depot->magazines[head >> 32];
+        magazine = at(depot, head);
         uint32_t next = ftli_u32_load_acquire(&magazine->next);
         desired = (uint64_t)next << 32 | (uint32_t)((uint32_t)head + 1);
     } while (!ftli_u64_cas_acq_rel(&stack->head, &head, desired));
-    (void)ftli_u64_fetch_add_relaxed(&stack->entries, -(uint64_t)ftli_u32_load_relaxed(&magazine->count));
-    uint32_t depth = ftli_u32_fetch_add_relaxed(&stack->depth, UINT32_MAX) - 1;
+    uint32_t depth = ftli_u32_load_relaxed(&magazine->depth) - 1;
     if (depth < ftli_u32_load_relaxed(&stack->least))
         ftli_u32_store_relaxed(&stack->least, depth);
     return magazine;
+}
+
+uint32_t ftli_depot_depth(const struct ftli_depot *depot, const struct ftli_depot_stack *stack)
+{
+    return ftli_u32_load_acquire(&at(depot, ftli_u64_load_acquire(&stack->head))->depth);
+}
+
+bool ftli_depot_has_empty(const struct ftli_depot *depot)
+{
+    return ftli_u64_load_relaxed(&depot->empty.head) >> 32 != 0;
 }
 
 struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *depot, unsigned size_class)
@@ -90,15 +105,16 @@ struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *depot)
 
 void ftli_depot_give(struct ftli_depot *depot, struct ftli_magazine *magazine)
 {
-    uint32_t count = ftli_u32_load_relaxed(&magazine->count);
-    push(depot, count == 0 ? &depot->empty : &depot->full[magazine->size_class], magazine, count);
+    bool empty = ftli_u32_load_relaxed(&magazine->count) == 0;
+    push(depot, empty ? &depot->empty : &depot->full[magazine->size_class], magazine);
 }
 
 uint64_t ftli_depot_bytes(const struct ftli_depot *depot)
 {
     uint64_t bytes = 0;
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
-        bytes += ftli_u64_load_relaxed(&depot->full[c].entries) * ftli_class_bytes(c);
+        bytes +=
+            ftli_u64_load_acquire(&at(depot, ftli_u64_load_acquire(&depot->full[c].head))->total) * ftli_class_bytes(c);
     return bytes;
 }
 

@@ -1,7 +1,8 @@
 /* The depot: full magazines by class, and empty ones.
  *
  * What      Stacks whose head is index and count in 64 bits, so that an exchange is one compare-and-swap and needs no token; the
- *           count advances with every change, which defeats the reuse of an index (ABA).
+ *           count advances with every change, which defeats the reuse of an index (ABA). How many magazines and headers a stack
+ *           holds is written in its topmost magazine by who pushed it, so the sums cost no further step.
  * Owns      The memory of all magazines: a reservation, type-stable, so that a late reader of `next` is harmless.
  * Threads   Any. Progress: lock-free.
  */
@@ -12,8 +13,6 @@
 
 struct ftli_depot_stack {
     FTLI_ALIGNED(64) ftli_atomic_u64 head; /* index 32 | count 32 */
-    ftli_atomic_u64 entries;               /* headers in its magazines; approximate while exchanges run */
-    ftli_atomic_u32 depth;                 /* magazines, likewise */
     ftli_atomic_u32 least;                 /* least depth since the trim looked: what nobody needed */
 };
 
@@ -34,6 +33,9 @@ struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *); /* NULL: no me
 /* By what is in it: to the full ones if it holds anything. */
 void ftli_depot_give(struct ftli_depot *, struct ftli_magazine *);
 
+bool ftli_depot_has_empty(const struct ftli_depot *);
+/* Magazines in a stack. */
+uint32_t ftli_depot_depth(const struct ftli_depot *, const struct ftli_depot_stack *);
 uint64_t ftli_depot_bytes(const struct ftli_depot *); /* of the blocks in it */
 size_t ftli_depot_metadata_bytes(const struct ftli_depot *);
 

@@ -46,7 +46,7 @@ void ftli_allocation_trim(struct ftli_device *device, unsigned force)
     ftli_allocation_clear_shelves(device, force != 0);
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         struct ftli_depot_stack *stack = &device->depot.full[c];
-        uint32_t depth = ftli_u32_load_relaxed(&stack->depth);
+        uint32_t depth = ftli_depot_depth(&device->depot, stack);
         uint32_t least = ftli_u32_load_relaxed(&stack->least);
         uint32_t surplus = force == 2 ? depth : force == 1 ? (depth + 1) / 2 : (least < depth ? least : depth);
         for (uint32_t i = 0; i < surplus; i++) {
@@ -55,7 +55,7 @@ void ftli_allocation_trim(struct ftli_device *device, unsigned force)
                 break;
             open_magazine(device, magazine);
         }
-        ftli_u32_store_relaxed(&stack->least, ftli_u32_load_relaxed(&stack->depth));
+        ftli_u32_store_relaxed(&stack->least, ftli_depot_depth(&device->depot, stack));
     }
 }
 

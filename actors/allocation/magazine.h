@@ -3,7 +3,7 @@
  * What      The message by which small memory moves between threads: a port takes a full one and gives an empty one,
  *           or the reverse, by one compare-and-swap on the depot.
  * Owns      What lies in it: headers that are FREE, each with a block of the magazine's class.
- * Threads   One owner at a time: a rack's thread (or who claimed its port), or the depot. count is read by anybody.
+ * Threads   One owner at a time: a rack's thread (or who claimed its port), or the depot. `top` and count are read by anybody.
  */
 #ifndef FTLI_ACTORS_ALLOCATION_MAGAZINE_H
 #define FTLI_ACTORS_ALLOCATION_MAGAZINE_H
@@ -14,59 +14,75 @@
 #define FTLI_MAGAZINE_MOST 64
 
 struct ftli_magazine {
-    FTLI_ALIGNED(64) ftli_atomic_u32 count;
-    ftli_atomic_u32 capacity;
+    FTLI_ALIGNED(64) ftli_atomic_u32 next; /* the depot's: the one below it */
+    ftli_atomic_u32 depth;                 /* the depot's: how many from here down */
+    ftli_atomic_u64 total;                 /* the depot's: headers in these */
+    ftli_atomic_u32 count;                 /* headers in it, while no rack has it loaded */
+    uint32_t capacity;
     uint32_t index; /* its own, for the depot's stacks; 0 is no magazine */
     uint32_t size_class;
-    ftli_atomic_u32 next; /* the depot's */
-    uint32_t unused[11];
+    uint32_t unused[6];
+    struct ftli_header *floor; /* NULL for ever: what a take from an empty one finds */
     struct ftli_header *entries[FTLI_MAGAZINE_MOST];
 };
 
 static_assert(sizeof(struct ftli_magazine) == 576, "nine lines");
+static_assert(offsetof(struct ftli_magazine, entries) == offsetof(struct ftli_magazine, floor) + sizeof(void *),
+              "the floor lies below the first entry");
 
-struct ftli_rack_class {
-    ftli_atomic_pointer loaded;   /* never NULL: the empty magazine without capacity stands for none */
-    ftli_atomic_pointer previous; /* likewise */
-};
-
-/* A thread's magazines, two a class. Their capacities are reserved out of `budget_bytes` when they are attached, so what a
- * rack holds is bounded without counting on the hot path: sum of capacity * class bytes <= thread_cache. */
+/* A thread's magazines, two a class: the loaded one, of which only `top` moves, and the previous one. Their capacities are
+ * reserved out of `budget_bytes` when they are attached, so what a rack holds is bounded without counting on the hot path: sum of
+ * capacity * class bytes <= thread_cache. */
 struct ftli_rack {
-    struct ftli_rack_class classes[FTLI_CLASSES];
-    int64_t budget_bytes; /* not reserved */
-    uint32_t hand;        /* class that is looked at first when the budget is used up */
+    ftli_atomic_pointer top[FTLI_CLASSES]; /* where the loaded one's next entry goes; below it, the newest header */
+    struct ftli_header **end[FTLI_CLASSES];
+    ftli_atomic_pointer loaded[FTLI_CLASSES];   /* never NULL: the empty magazine without capacity stands for none */
+    ftli_atomic_pointer previous[FTLI_CLASSES]; /* likewise */
+    int64_t budget_bytes;                       /* not reserved */
+    uint32_t hand;                              /* class that is looked at first when the budget is used up */
 };
 
 /* Capacity 0 and count 0: every take and every stow on it goes the slow way. */
 extern struct ftli_magazine ftli_no_magazine;
 
-FTLI_INLINE struct ftli_magazine *ftli_rack_loaded(const struct ftli_rack *rack, unsigned size_class)
+/* An element of an array of eight bytes each, by its offset: the index is shifted once, or not at all. */
+#define FTLI_AT(array, offset) ((__typeof__(&(array)[0]))(void *)((char *)(array) + (offset)))
+
+FTLI_INLINE struct ftli_header **ftli_rack_top(const struct ftli_rack *rack, unsigned size_class)
 {
-    return ftli_pointer_load_relaxed(&rack->classes[size_class].loaded);
+    return ftli_pointer_load_relaxed(&rack->top[size_class]);
 }
 
-/* The newest header of the class, or NULL: refill. */
+/* offset: 8 * the size class. The newest header of the class, or NULL: refill. */
+FTLI_INLINE struct ftli_header *ftli_rack_take_at(struct ftli_rack *rack, size_t offset)
+{
+    struct ftli_header **top = ftli_pointer_load_relaxed(FTLI_AT(rack->top, offset));
+    struct ftli_header *header = top[-1];
+    if (FTLI_UNLIKELY(header == NULL))
+        return NULL;
+    ftli_pointer_move_owner(FTLI_AT(rack->top, offset), -(ptrdiff_t)sizeof *top);
+    return header;
+}
+
 FTLI_INLINE struct ftli_header *ftli_rack_take(struct ftli_rack *rack, unsigned size_class)
 {
-    struct ftli_magazine *magazine = ftli_rack_loaded(rack, size_class);
-    uint32_t count = ftli_u32_load_relaxed(&magazine->count);
-    if (FTLI_UNLIKELY(count == 0))
-        return NULL;
-    ftli_u32_store_relaxed(&magazine->count, count - 1);
-    return magazine->entries[count - 1];
+    return ftli_rack_take_at(rack, size_class * sizeof(void *));
 }
 
 /* False: full; ftli_allocation_stow makes room. */
+FTLI_INLINE bool ftli_rack_give_at(struct ftli_rack *rack, size_t offset, struct ftli_header *header)
+{
+    struct ftli_header **top = ftli_pointer_load_relaxed(FTLI_AT(rack->top, offset));
+    if (FTLI_UNLIKELY(top == *FTLI_AT(rack->end, offset)))
+        return false;
+    *top = header;
+    ftli_pointer_move_owner(FTLI_AT(rack->top, offset), sizeof *top);
+    return true;
+}
+
 FTLI_INLINE bool ftli_rack_give(struct ftli_rack *rack, unsigned size_class, struct ftli_header *header)
 {
-    struct ftli_magazine *magazine = ftli_rack_loaded(rack, size_class);
-    uint32_t count = ftli_u32_load_relaxed(&magazine->count);
-    if (FTLI_UNLIKELY(count == ftli_u32_load_relaxed(&magazine->capacity)))
-        return false;
-    magazine->entries[count] = header;
-    ftli_u32_store_relaxed(&magazine->count, count + 1);
-    return true;
+    return ftli_rack_give_at(rack, size_class * sizeof(void *), header);
 }
 
 #endif

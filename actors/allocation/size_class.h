@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FTLI_CLASSES         33 /* with class 0 */
-#define FTLI_CLASS_MAX_BYTES 32768u
+#define FTLI_CLASSES          33 /* with class 0 */
+#define FTLI_CLASS_MAX_BYTES  32768u
+#define FTLI_CLASS_UNIT_BYTES 64u
 
 /* The smallest class that holds `bytes`; `bytes` is at most FTLI_CLASS_MAX_BYTES. A doubling e holds the last bytes
  * 2^e..2^(e+1)-1, cut in four by the two bits below the leading one; the first 512 bytes are cut in steps of 64. */

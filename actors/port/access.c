@@ -48,17 +48,46 @@ static FTLI_NOINLINE void *data_slow(uint64_t id)
     return (void *)(uintptr_t)address;
 }
 
-void *ftl_tensor_data(ftl_tensor tensor)
+/* Of a tensor that is FIXED: its word is one of this generation before and after. */
+FTLI_INLINE void *data_of(const struct ftli_header *header, uint64_t id)
 {
     const uint64_t wanted = FTLI_WORD_GENERATION | FTLI_WORD_FIXED | FTLI_WORD_STATE;
-    uint64_t found = ftli_word_make(ftli_handle_generation(tensor.id), FTLI_WORD_FIXED | FTLI_LIVE);
-    struct ftli_header *header = ftli_registry_find(tensor.id);
-    if (FTLI_UNLIKELY(header == NULL || (ftli_u64_load_acquire(&header->word) & wanted) != found))
-        return data_slow(tensor.id);
+    uint64_t found = ftli_word_make(ftli_handle_generation(id), FTLI_WORD_FIXED | FTLI_LIVE);
+    if (FTLI_UNLIKELY((ftli_u64_load_acquire(&header->word) & wanted) != found))
+        return data_slow(id);
     uint64_t address = ftli_u64_load_acquire(&header->data);
     if (FTLI_UNLIKELY((ftli_u64_load_acquire(&header->word) & wanted) != found))
-        return data_slow(tensor.id);
+        return data_slow(id);
     return (void *)(uintptr_t)address;
+}
+
+static FTLI_NOINLINE void *data_elsewhere(uint64_t id)
+{
+    const struct ftli_header *header = ftli_registry_find(id);
+    return FTLI_LIKELY(header != NULL) ? data_of(header, id) : data_slow(id);
+}
+
+/* Sampled, retained, pinned, or something slower. */
+static FTLI_NOINLINE void *data_again(const struct ftli_header *header, uint64_t generation_bits)
+{
+    return data_of(header, ftli_port_handle(ftli_thread.port, header) | ftli_word_generation(generation_bits));
+}
+
+/* Of a tensor of this thread's runtime with one reference and nothing against it. Needs no port, only what the port knows about the
+ * table. */
+void *ftl_tensor_data(ftl_tensor tensor)
+{
+    struct ftli_header *header;
+    if (FTLI_UNLIKELY(!ftli_port_find_header(ftli_thread.port, tensor.id, &header)))
+        return data_elsewhere(tensor.id);
+    uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;
+    uint64_t word = generation_bits + (FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE);
+    if (FTLI_UNLIKELY(!ftli_u64_equals_acquire(&header->word, word)))
+        return data_again(header, generation_bits);
+    void *address = (void *)(uintptr_t)ftli_u64_load_acquire(&header->data);
+    if (FTLI_UNLIKELY(!ftli_u64_equals_acquire(&header->word, word)))
+        return data_again(header, generation_bits);
+    return address;
 }
 
 void *ftl_tensor_pin(ftl_tensor tensor)

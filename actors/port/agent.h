@@ -34,12 +34,50 @@ void ftli_deliver(struct ftl_runtime *, struct ftli_header *);
 /* What a stale handle answers: FTL_ECLOSED of a runtime that is closed, else FTL_ESTALE; counted. */
 int ftli_stale(uint64_t id);
 
-/* Sampling: the port's countdown of the tier came to its end. */
-uint64_t ftli_sample_tier(struct ftli_port *, struct ftli_header *, uint32_t tier, uint64_t bytes); /* SLOW, or 0 */
-/* A port's next countdown of a tier, its first one too; 0: the tier is not sampled. */
-uint32_t ftli_sample_countdown(struct ftli_port *, const struct ftli_sampling *, unsigned tier);
+/* ---- the end of a new of a small tensor */
+/* The header is this thread's, its fields are filled; the port is left. c is 8 * the size class. */
+FTLI_INLINE int ftli_new_finish(struct ftli_port *port, struct ftli_header *header, uint64_t flags, size_t c,
+                                uint64_t bytes, ftl_tensor *out)
+{
+    ftli_u64_add_owner(FTLI_AT(port->counters.created, c), 1);
+    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
+    uint64_t word = ftli_u64_load_relaxed(&header->word);
+    ftli_u64_store_release(&header->word, word + (FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE) + flags);
+    out->id = ftli_port_handle(port, header) | word >> FTLI_WORD_GENERATION_SHIFT; /* stored: pairs: word-live */
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
+/* The same when the port's countdown of the size class came to its end. */
+int ftli_new_sampled(struct ftli_port *, struct ftli_header *, size_t c, uint64_t bytes, uint64_t flags,
+                     ftl_tensor *out);
+
+/* ---- the end of a drop in place */
+/* The magazine of the class is full. */
+int ftli_drop_stow(struct ftli_port *, struct ftli_header *, unsigned size_class);
+/* The header is FREE and this thread's; the port is left. */
+FTLI_INLINE int ftli_drop_finish(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+{
+    size_t c = ftli_record_class_offset(record);
+    ftli_u64_add_owner(&port->counters.immediate_bytes, ftli_u32_load_relaxed(&header->small_size));
+    ftli_u64_add_owner(FTLI_AT(port->counters.immediate, c), 1);
+    if (FTLI_UNLIKELY(!ftli_rack_give_at(&port->rack, c, header)))
+        return ftli_drop_stow(port, header, (unsigned)(c / 8));
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+/* The same of one whose death is recorded. */
+int ftli_drop_sampled(struct ftli_port *, struct ftli_header *, uint64_t record);
+
+/* ---- sampling. The countdown of the size class came to its end: SLOW if this one is sampled, else 0. */
+uint64_t ftli_sample_class(struct ftli_port *, struct ftli_header *, unsigned size_class, uint64_t bytes);
+/* The same of a size without a class: every one is shown to it. */
+void ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
+/* A port's next countdown of a tier or of a class, its first one too; 0: it is not sampled. */
+uint32_t ftli_sample_countdown(struct ftli_port *, unsigned tier);
+uint32_t ftli_sample_class_countdown(struct ftli_port *, unsigned size_class);
 void ftli_sample_new(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
-void ftli_sample_drop(const struct ftli_agent *, const struct ftli_header *);
+void ftli_sample_drop(struct ftli_port *, const struct ftli_header *);
 
 /* Coarse milliseconds since the runtime opened, refreshed. */
 uint32_t ftli_stamp_refresh(struct ftl_runtime *);

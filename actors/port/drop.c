@@ -1,6 +1,7 @@
 /* A drop, from the call to the post: in place, to the shard of its memory, or to the cleanup. */
 #include "actors/port/agent.h"
 #include "runtime/base/clock.h"
+#include "tensor/extension.h"
 #include "tensor/registry.h"
 
 #define NEEDS_CLEANUP (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW | FTLI_HEADER_MESSAGE)
@@ -9,6 +10,12 @@
 static uint32_t flags_of(const struct ftli_header *header)
 {
     return ftli_record_flags(ftli_u64_load_relaxed(&header->record));
+}
+
+/* What stands against a tensor; policy message stands against all of them. */
+static uint32_t against(const struct ftl_runtime *runtime, const struct ftli_header *header)
+{
+    return flags_of(header) | (runtime->cleanup.every_drop_is_a_message ? FTLI_HEADER_MESSAGE : 0u);
 }
 
 static void clear_flags(struct ftli_header *header, uint32_t flags)
@@ -36,8 +43,9 @@ static void leave_life(const struct ftli_agent *agent, struct ftli_header *heade
         if (slot != 0)
             ftli_scope_leave(&agent->runtime->scopes, slot, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
     }
-    if ((flags & FTLI_HEADER_SAMPLED) != 0)
-        ftli_sample_drop(agent, header);
+    if ((flags & FTLI_HEADER_SAMPLED) != 0 && agent->port != NULL)
+        ftli_sample_drop(agent->port,
+                         header); /* else there is no ring; its birth was recorded, and the table knows its end */
 }
 
 static void count_immediate(const struct ftli_agent *agent, unsigned c, uint64_t bytes)
@@ -69,8 +77,7 @@ static void stow(const struct ftli_agent *agent, struct ftli_header *header, uns
 
 void ftli_deliver(struct ftl_runtime *runtime, struct ftli_header *header)
 {
-    uint32_t flags = flags_of(header);
-    if ((flags & NEEDS_CLEANUP) != 0) {
+    if ((against(runtime, header) & NEEDS_CLEANUP) != 0) {
         ftli_cleanup_send_drop(&runtime->cleanup, header);
         return;
     }
@@ -101,13 +108,25 @@ static bool shelve(const struct ftli_agent *agent, struct ftli_header *header)
     return true;
 }
 
+/* What few tensors need besides, of one that is finished in place. */
+static void give_extension(struct ftl_runtime *runtime, struct ftli_header *header)
+{
+    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
+    if (cold == 0)
+        return;
+    ftli_u32_store_release(&header->cold, 0);
+    ftli_extension_give(&runtime->table, cold);
+}
+
 static void finish_post(const struct ftli_agent *agent, struct ftli_header *header)
 {
-    uint32_t flags = flags_of(header);
+    uint32_t flags = against(agent->runtime, header);
     leave_life(agent, header, flags);
     bool ours = is_for_port(agent, header, flags), middle = (flags & FTLI_HEADER_PAGES) != 0;
     if (ours && (flags & IN_PLACE) != 0)
         clear_flags(header, IN_PLACE);
+    if (ours)
+        give_extension(agent->runtime, header);
     if (ours && middle && FTLI_LIKELY(shelve(agent, header)))
         return;
     if (!ours || middle) {
@@ -156,6 +175,8 @@ int ftli_drop(const struct ftli_agent *agent, struct ftli_header *header, uint32
 /* Without this thread's port at hand: its first call, a call inside a call, or another runtime's handle. */
 static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
 {
+    if (id == 0)
+        return FTL_OK;
     struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(id));
     struct ftli_header *header = ftli_registry_find(id);
     struct ftli_agent agent;
@@ -167,35 +188,66 @@ static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
                                                                                                    : FTL_OK;
     if (!ftli_agent_enter(&agent, runtime, true))
         return FTL_ECLOSED;
+    if (agent.port != NULL)
+        ftli_port_learn(agent.port); /* the slot may be younger than what it knew */
     int status = drop_slow(&agent, header, ftli_handle_generation(id));
     ftli_agent_leave(&agent);
     return status == FTL_OK ? FTL_OK : ftli_stale(id);
 }
 
+FTLI_NOINLINE int ftli_drop_stow(struct ftli_port *port, struct ftli_header *header, unsigned c)
+{
+    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+    stow(&agent, header, c);
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
+/* A link that came and went between the look at the flags and the compare-and-swap has left its flag without the word showing it: the
+ * header, which is ours, is made DROPPED again and goes the long way. */
+static FTLI_COLD int drop_after_all(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
+{
+    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+    ftli_u64_store_release(&header->word, generation_bits | FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_DROPPED);
+    finish_post(&agent, header);
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
+static FTLI_NOINLINE int drop_against(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
+{
+    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+    uint32_t generation = ftli_word_generation(generation_bits);
+    int status = drop_slow(&agent, header, generation);
+    ftli_port_leave(port);
+    return FTLI_LIKELY(status == FTL_OK) ? FTL_OK : ftli_stale(ftli_port_handle(port, header) | generation);
+}
+
+/* Sampled, and nothing else against it: by one compare-and-swap as well. */
+static FTLI_NOINLINE int drop_in_port(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
+{
+    if (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) == FTLI_HEADER_SAMPLED &&
+        ftli_u32_load_relaxed(&header->cold) == 0 && port->finishes_sampled &&
+        ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_SLOW | FTLI_WORD_FIXED)) {
+        uint64_t record = ftli_u64_load_relaxed(&header->record);
+        return FTLI_LIKELY(ftli_record_flags(record) == FTLI_HEADER_SAMPLED)
+                   ? ftli_drop_sampled(port, header, record)
+                   : drop_after_all(port, header, generation_bits);
+    }
+    return drop_against(port, header, generation_bits);
+}
+
+/* As in new, no register is saved where nothing stands against the tensor. */
 int ftl_tensor_drop(ftl_tensor tensor)
 {
-    uint64_t id = tensor.id;
-    if (FTLI_UNLIKELY(id == 0))
-        return FTL_OK;
-    struct ftli_port *port = ftli_port_find(ftli_handle_runtime(id));
-    if (FTLI_UNLIKELY(port == NULL || !ftli_port_enter(port)))
-        return drop_elsewhere(id);
-    struct ftli_header *header = ftli_registry_find(id);
-    int status = FTL_OK;
-    if (FTLI_LIKELY(header != NULL && ftli_word_drop_fast(&header->word, ftli_handle_generation(id)))) {
-        unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
-        ftli_u64_add_owner(&port->counters.immediate_bytes, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
-        ftli_u64_add_owner(&port->counters.immediate[c], 1);
-        if (FTLI_UNLIKELY(!ftli_rack_give(&port->rack, c, header))) {
-            struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
-            stow(&agent, header, c);
-        }
-    } else {
-        struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
-        status = header == NULL ? FTL_ESTALE : drop_slow(&agent, header, ftli_handle_generation(id));
-    }
-    ftli_port_leave(port);
-    return FTLI_LIKELY(status == FTL_OK) ? FTL_OK : ftli_stale(id);
+    struct ftli_port *port = ftli_thread.port;
+    struct ftli_header *header;
+    if (FTLI_UNLIKELY(!ftli_port_find_header(port, tensor.id, &header) || !ftli_port_enter_fast(port)))
+        return drop_elsewhere(tensor.id);
+    uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;
+    if (FTLI_UNLIKELY(!ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))
+        return drop_in_port(port, header, generation_bits);
+    return ftli_drop_finish(port, header, ftli_u64_load_relaxed(&header->record));
 }
 
 int ftl_tensor_retain(ftl_tensor tensor)

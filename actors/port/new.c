@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "actors/port/agent.h"
+#include "actors/port/small.h"
 #include "tensor/extension.h"
 #include "tensor/shape.h"
 
@@ -24,16 +25,6 @@ struct birth {
 };
 
 /* ---- filling a header --------------------------------------------------------------------------------------------------- */
-
-/* An extension that the slot's last tensor left goes back first. */
-static void clear_cold(struct ftl_runtime *runtime, struct ftli_header *header)
-{
-    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
-    if (FTLI_LIKELY(cold == 0))
-        return;
-    ftli_u32_store_release(&header->cold, 0);
-    ftli_extension_give(&runtime->table, cold);
-}
 
 static int put_shape(struct ftli_table *table, struct ftli_extension *extension, uint32_t ndim, const int64_t *shape)
 {
@@ -84,17 +75,13 @@ static int extend(struct ftl_runtime *runtime, struct ftli_header *header, const
     return FTL_OK;
 }
 
-/* The fields that every tensor has. The word is stored last: pairs: word-live. */
-FTLI_INLINE void fill(struct ftli_header *header, uint64_t bytes, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                      uint32_t stamp_ms, uint32_t scope)
+/* The fields that every tensor has, but for its shape; the record is its header's already. The word is stored last: pairs:
+ * word-live. */
+FTLI_INLINE void fill(struct ftli_header *header, uint64_t size, uint32_t stamp_ms, uint64_t scope)
 {
-    ftli_u64_store_release(&header->size, ftli_size_make(bytes, dtype, ndim));
+    ftli_u64_store_release(&header->size, size);
     ftli_u32_store_release(&header->stamp, stamp_ms);
-    ftli_u32_store_release(&header->scope, scope);
-    if (FTLI_LIKELY(ndim == 1))
-        ftli_u64_store_release(&header->dimensions_low, (uint64_t)shape[0]);
-    else if (ftli_shape_fits(ndim, shape))
-        ftli_shape_pack(header, ndim, shape);
+    ftli_u64_store_release(&header->scope_and_high, scope); /* before a shape that needs its half of it */
 }
 
 /* ---- the slow way ---------------------------------------------------------------------------------------------------- */
@@ -185,19 +172,16 @@ static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigne
     ftli_allocation_post(device, header);
 }
 
-static void note_sample(struct ftli_agent *agent, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
+static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes,
+                        uint32_t stamp_ms)
 {
     struct ftli_port *port = agent->port;
-    const struct ftli_sampling *sampling = &agent->runtime->sampling;
     if (port == NULL)
         return;
-    if (bytes >= sampling->every_one_from_bytes) {
-        ftli_sample_new(port, header, bytes, stamp_ms);
-        return;
-    }
-    unsigned tier = ftli_sampling_tier(sampling, bytes);
-    if (--port->countdown[tier] == 0)
-        (void)ftli_sample_tier(port, header, tier, bytes);
+    if (c == 0)
+        ftli_sample_other(port, header, bytes, stamp_ms);
+    else if (--port->countdown[c] == 0)
+        (void)ftli_sample_class(port, header, c, bytes);
 }
 
 /* Makes the tensor LIVE and counts it. Its handle. */
@@ -207,17 +191,18 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     struct ftl_runtime *runtime = agent->runtime;
     uint32_t stamp_ms = ftli_allocation_is_ticking(runtime->device) ? ftli_u32_load_relaxed(&runtime->stamp_ms)
                                                                     : ftli_stamp_refresh(runtime);
-    if (runtime->cleanup.every_drop_is_a_message)
-        flags |= FTLI_HEADER_MESSAGE;
-    uint32_t scope = birth->scope != 0 ? ftli_handle_slot(birth->scope) : 0;
+    uint64_t scope = birth->scope != 0 ? (uint64_t)ftli_handle_slot(birth->scope) << 32 : 0;
     if (agent->port != NULL)
         scope |= agent->port->born_scope;
-    fill(header, birth->bytes, birth->dtype, birth->ndim, birth->shape, stamp_ms, scope);
+    fill(header, ftli_size_make(birth->bytes, birth->dtype, birth->ndim), stamp_ms, scope);
+    if (ftli_shape_fits(birth->ndim, birth->shape))
+        ftli_shape_pack(header, birth->ndim, birth->shape);
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_PAGES;
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
-    note_sample(agent, header, birth->bytes, stamp_ms);
-    bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0;
+    note_sample(agent, header, c, birth->bytes, stamp_ms);
+    bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0 ||
+                ftli_u32_load_relaxed(&header->cold) != 0 || runtime->cleanup.every_drop_is_a_message;
     if (c == 0)
         ftli_count(agent, &agent->counters->created_page_bytes, ftli_allocation_block_bytes(runtime->device, header));
     ftli_count(agent, &agent->counters->created[c], 1);
@@ -241,7 +226,6 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
                                (unsigned long long)birth->bytes)
                    : ftli_fail(status, "%llu bytes: the system has no more memory", (unsigned long long)birth->bytes);
     header = memory.header;
-    clear_cold(runtime, header);
     uint32_t flags = birth->scope != 0 ? FTLI_HEADER_SCOPED : 0;
     if (needs_extension(birth) && extend(runtime, header, birth, &flags) != FTL_OK) {
         let_go(agent, header, c);
@@ -447,6 +431,8 @@ static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint
     if (!ftli_agent_enter(&agent, runtime, true))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
     int status = new_inside(&agent, &birth, &id);
+    if (agent.port != NULL)
+        ftli_port_learn(agent.port); /* the table may have grown */
     ftli_agent_leave(&agent);
     if (status == FTL_OK)
         out->id = id;
@@ -455,40 +441,54 @@ static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint
 
 /* ---- the fast path --------------------------------------------------------------------------------------------------- */
 
+/* No header of the class is at hand. */
+static FTLI_COLD int leave_and_go_on(struct ftli_port *port, uint64_t size, int64_t elements, ftl_tensor *out)
+{
+    ftli_port_leave(port);
+    return new_general(port->owner, ftli_size_dtype(size), 1, &elements, NULL, out);
+}
+
+/* The port is entered; the rest of the way. flags: what else stands in a new word. No register is saved here: whatever there is to do
+ * besides is a call at its end. */
+FTLI_INLINE int new_small(struct ftli_port *port, ftl_dtype dtype, uint64_t elements, ftl_tensor *out, uint64_t flags)
+{
+    uint64_t bits = elements * ftli_small.bits[dtype - 1];
+    size_t c = ftli_small.class_offsets[(bits + 8 * FTLI_SMALL_UNIT_BYTES - 1) / (8 * FTLI_SMALL_UNIT_BYTES)];
+    uint64_t bytes = (bits + 7) / 8;
+    uint64_t size = bytes + ftli_small.kinds[dtype - 1];
+    struct ftli_header *header = ftli_rack_take_at(&port->rack, c); /* class 0 has none */
+    if (FTLI_UNLIKELY(header == NULL))
+        return leave_and_go_on(port, size, (int64_t)elements, out);
+    ftli_u64_store_release(&header->dimensions_low, elements);
+    fill(header, size, ftli_u32_load_relaxed(&port->stamp_ms), port->born_scope);
+    if (FTLI_UNLIKELY(
+            ftli_count_down(FTLI_AT(port->countdown, c)))) /* a class that is not sampled comes round in 2^64 */
+        return ftli_new_sampled(port, header, c, bytes, flags, out);
+    return ftli_new_finish(port, header, flags, c, bytes, out);
+}
+
+/* One dimension, no options, no scope, a size that may have a class. */
+#define IS_SMALL(dtype, ndim, shape, options, out)                                                            \
+    (((ndim - 1) | (uintptr_t)options) == 0 && shape != NULL && out != NULL && dtype - 1 < FTLI_DTYPES - 1 && \
+     (uint64_t)*shape <= FTLI_CLASS_MAX_BYTES)
+
+/* The same where every drop is a message: its word says so from birth. */
+static FTLI_COLD int new_elsewhere(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                   const ftl_tensor_options *options, ftl_tensor *out)
+{
+    struct ftli_port *port = ftli_thread.port;
+    if (ftli_thread.fast_message != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
+        !ftli_port_enter_fast(port))
+        return new_general(runtime, dtype, ndim, shape, options, out);
+    return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
+}
+
 int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
                    const ftl_tensor_options *options, ftl_tensor *out)
 {
-    if (FTLI_UNLIKELY(options != NULL || ndim != 1 || runtime == NULL || out == NULL || shape == NULL ||
-                      ftli_thread.scope != 0))
-        return new_general(runtime, dtype, ndim, shape, options, out);
-    struct ftli_port *port = ftli_port_find(runtime->number);
-    uint64_t elements = (uint64_t)shape[0];
-    uint32_t bits = ftli_dtype_bits(dtype);
-    uint64_t bytes = (elements * bits + 7) / 8;
-    if (FTLI_UNLIKELY(port == NULL || bits == 0 || elements > FTLI_CLASS_MAX_BYTES || bytes > runtime->fast_bytes ||
-                      !ftli_port_enter(port)))
-        return new_general(runtime, dtype, ndim, shape, options, out);
-    unsigned c = ftli_size_class(bytes);
-    unsigned tier = runtime->tier_of_class[c];
-    struct ftli_header *header = ftli_rack_take(&port->rack, c);
-    if (FTLI_UNLIKELY(header == NULL)) {
-        ftli_port_leave(port);
-        return new_general(runtime, dtype, ndim, shape, options, out);
-    }
-    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&header->cold) != 0))
-        clear_cold(runtime, header);
-    fill(header, bytes, dtype, 1, shape, ftli_u32_load_relaxed(&runtime->stamp_ms), port->born_scope);
-    if (FTLI_UNLIKELY(port->born_flags != 0)) {
-        uint64_t record = ftli_u64_load_relaxed(&header->record);
-        ftli_u64_store_release(&header->record, record | port->born_flags);
-    }
-    uint64_t born_word = port->born_word;
-    if (FTLI_UNLIKELY(--port->countdown[tier] == 0)) /* 0 for a tier that is not sampled: it comes round in 2^32 */
-        born_word |= ftli_sample_tier(port, header, tier, bytes);
-    ftli_u64_add_owner(&port->counters.created[c], 1);
-    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
-    uint32_t generation = ftli_word_new(&header->word, born_word);
-    out->id = ftli_handle_make(runtime->number, (uint32_t)(header - runtime->table.headers), generation);
-    ftli_port_leave(port);
-    return FTL_OK;
+    struct ftli_port *port = ftli_thread.port;
+    if (FTLI_UNLIKELY(ftli_thread.fast != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
+                      !ftli_port_enter_fast(port)))
+        return new_elsewhere(runtime, dtype, ndim, shape, options, out);
+    return new_small(port, dtype, (uint64_t)*shape, out, 0);
 }

@@ -262,7 +262,9 @@ static int init_watchers(struct ftl_runtime *runtime)
         settings = &no_tracking;
     ftli_sampling_from(&runtime->sampling, settings);
     for (unsigned c = 0; c < FTLI_COUNTED_CLASSES; c++)
-        runtime->tier_of_class[c] = (uint8_t)ftli_sampling_tier(&runtime->sampling, ftli_class_bytes(c));
+        runtime->tier_of_class[c] = (uint8_t)(ftli_class_bytes(c) >= runtime->sampling.every_one_from_bytes
+                                                  ? FTLI_TIER_LOOK
+                                                  : ftli_sampling_tier(&runtime->sampling, ftli_class_bytes(c)));
     struct ftli_tracking_world tracking = {
         .settings = settings, .take_events = take_events, .read_load = read_load, .user = runtime};
     int status = ftli_tracking_init(&runtime->tracking, &tracking);
@@ -337,11 +339,6 @@ static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
         status = add_actors(runtime);
     if (status != FTL_OK)
         return ftli_fail(status, "the runtime's actors: no memory");
-    runtime->fast_bytes = runtime->allocation_settings->small_bytes;
-    /* Above it every tensor is recorded, which is the slow path's; 0: so are all, and each countdown is 1. */
-    uint64_t every_one = runtime->sampling.every_one_from_bytes;
-    if (every_one != 0 && every_one <= runtime->fast_bytes)
-        runtime->fast_bytes = every_one - 1;
     runtime->refuse_pinned = runtime->topology->pinned_on_close == FTLI_PINNED_REFUSE;
     status = ftli_kernel_start(runtime->kernel);
     if (status != FTL_OK)

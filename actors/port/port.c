@@ -6,12 +6,15 @@
 #include "actors/port/agent.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
+#include "tensor/registry.h"
 
 #define IDLE_NS     (UINT64_C(50) * 1000 * 1000)
 #define CLAIMS_MOST 64
 #define PORTS_LEAST 64
 
-_Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));
+struct ftli_port ftli_no_port;
+_Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec"))) = {
+    .port = &ftli_no_port, .fast = &ftli_no_port, .fast_message = &ftli_no_port};
 
 /* Process-wide, made by the first open and never unmapped. */
 static struct ftli_port *ports;
@@ -23,7 +26,24 @@ static uint32_t process_epoch; /* advances when a forked child opens a runtime o
 
 static void on_fork_child(void)
 {
-    memset(&ftli_thread, 0, sizeof ftli_thread);
+    ftli_thread = (struct ftli_thread){.port = &ftli_no_port, .fast = &ftli_no_port, .fast_message = &ftli_no_port};
+}
+
+void ftli_thread_turn(struct ftli_thread *thread)
+{
+    struct ftl_runtime *runtime = thread->runtime != 0 ? thread->port->owner : NULL;
+    bool fast = runtime != NULL && thread->scope == 0 && thread->port->strict == 0;
+    bool slow_word = fast && runtime->cleanup.every_drop_is_a_message;
+    thread->fast = fast && !slow_word ? (const void *)runtime : &ftli_no_port;
+    thread->fast_message = slow_word ? (const void *)runtime : &ftli_no_port;
+}
+
+void ftli_port_learn(struct ftli_port *port)
+{
+    const struct ftli_registry_entry *entry = &ftli_registry[port->owner->number];
+    uint64_t slots = ftli_u32_load_acquire(&entry->committed); /* pairs: committed */
+    ftli_u32_store_relaxed(&port->stamp_ms, ftli_u32_load_relaxed(&port->owner->stamp_ms));
+    port->known_bytes = port->strict != 0 ? 0 : slots * sizeof *port->headers;
 }
 
 static void prepare_once(void)
@@ -134,17 +154,23 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
 {
     port->owner = runtime;
     port->strict = !asymmetric;
-    port->born_word = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_FIXED | FTLI_WORD_SLOW : FTLI_WORD_FIXED;
-    port->born_flags = runtime->cleanup.every_drop_is_a_message ? FTLI_HEADER_MESSAGE : 0;
+    port->finishes_sampled = !runtime->cleanup.every_drop_is_a_message;
+    port->handle_base = ((uint64_t)runtime->number << FTLI_SLOT_BITS) * sizeof *port->headers;
+    port->headers = runtime->table.headers;
+    port->handle_origin = (uint64_t)(uintptr_t)port->headers - port->handle_base;
+    ftli_port_learn(port);
     port->home = 0;
     port->index = (uint32_t)(port - ports); /* the mapping may have been wiped by a fork */
-    port->born_scope = port->index < FTLI_HEADER_PORTS_MOST ? (port->index + 1) << FTLI_HEADER_PORT_SHIFT : 0;
+    uint64_t number = port->index < FTLI_HEADER_PORTS_MOST ? port->index + 1 : 0;
+    port->born_scope = number << (32 + FTLI_HEADER_PORT_SHIFT);
     ftli_u64_store_relaxed(&port->thread_ended_ns, 0);
     port->seen_activity = 0; /* what the last runtime's tick saw is of another clock, maybe */
     port->seen_ns = ftli_kernel_now_ns(runtime->kernel);
     port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    for (uint32_t i = 0; i <= FTLI_TRACKING_TIERS; i++)
-        port->countdown[i] = ftli_sample_countdown(port, &runtime->sampling, i);
+    for (unsigned tier = 0; tier <= FTLI_TRACKING_TIERS; tier++)
+        port->tier_countdown[tier] = ftli_sample_countdown(port, tier);
+    for (unsigned c = 1; c < FTLI_CLASSES; c++)
+        port->countdown[c] = ftli_sample_class_countdown(port, c);
     ftli_rack_init(&port->rack, runtime->device);
     ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
     ftli_u32_store_release(&port->runtime, runtime->number);
@@ -260,6 +286,7 @@ static void remember(struct ftli_thread *thread, struct ftli_port *port, uint32_
     thread->ports[0] = port;
     thread->port = port;
     thread->runtime = runtime;
+    ftli_thread_turn(thread);
 }
 
 /* A port of this thread whose runtime is gone serves the new one: the thread holds it already. */
@@ -359,11 +386,12 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
     uint32_t n = 0;
     uint64_t working = 0;
     uint32_t count = ftli_port_count();
-    (void)ftli_stamp_raise(runtime, (uint32_t)((now_ns - runtime->opened_ns) / 1000000));
+    uint32_t stamp_ms = ftli_stamp_raise(runtime, (uint32_t)((now_ns - runtime->opened_ns) / 1000000));
     for (uint32_t i = 0; i < count; i++) {
         struct ftli_port *port = ftli_port_at(i, runtime->number);
         if (port == NULL || ftli_u32_load_acquire(&port->state) != FTLI_PORT_USED)
             continue;
+        ftli_u32_store_relaxed(&port->stamp_ms, stamp_ms);
         uint64_t activity = activity_of(port);
         if (activity != port->seen_activity) {
             port->seen_activity = activity;
@@ -454,6 +482,8 @@ void ftli_port_release_all(struct ftl_runtime *runtime)
         ftli_u32_store_release(&port->runtime, 0);
         ftli_u32_store_release(&port->state, held ? FTLI_PORT_ORPHAN : FTLI_PORT_FREE);
     }
-    if (ftli_thread.runtime == runtime->number)
+    if (ftli_thread.runtime == runtime->number) {
         ftli_thread.runtime = 0;
+        ftli_thread_turn(&ftli_thread);
+    }
 }

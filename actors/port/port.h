@@ -10,12 +10,14 @@
 #ifndef FTLI_ACTORS_PORT_PORT_H
 #define FTLI_ACTORS_PORT_PORT_H
 
+#include <assert.h>
 #include <pthread.h>
 
 #include <fettle/fettle.h>
 
 #include "actors/allocation/allocation.h"
 #include "actors/tracking/tracking.h"
+#include "tensor/handle.h"
 
 enum ftli_gate {
     FTLI_GATE_CLOSED = 0, /* no runtime, or wiped by a fork */
@@ -32,19 +34,27 @@ enum ftli_port_state {
 };
 
 struct ftli_port {
-    FTLI_ALIGNED(64) ftli_atomic_u32 busy;       /* the owner's; pairs: port-claim */
-    ftli_atomic_u32 gate;                        /* the claimer's; pairs: port-claim */
-    ftli_atomic_u32 runtime;                     /* number; 0: none */
-    uint32_t strict;                             /* 1: no membarrier here; busy and gate are sequentially consistent */
-    uint64_t born_word;                          /* bits of a new word: FIXED, and SLOW where every drop is a message */
-    uint32_t born_flags;                         /* likewise of the record */
-    uint32_t born_scope;                         /* of a new header's scope word: the port's number */
-    uint32_t home;                               /* shard that is tried first */
-    uint32_t countdown[FTLI_TRACKING_TIERS + 1]; /* news until the next sampled one, per tier; the last: of none */
-    uint64_t random;                             /* of the next countdown */
-    struct ftl_runtime *owner;                   /* the runtime */
+    FTLI_ALIGNED(64) ftli_atomic_u32 busy; /* the owner's; pairs: port-claim */
+    ftli_atomic_u32 gate;                  /* the claimer's; pairs: port-claim */
+    ftli_atomic_u32 runtime;               /* number; 0: none */
+    uint32_t strict;                       /* 1: no membarrier here; busy and gate are sequentially consistent */
+    /* ---- slot and runtime of a handle, 64 times, less handle_base are its header's offset; those of others come out too large */
+    uint64_t handle_base;
+    uint64_t
+        known_bytes; /* of headers that are committed, as of some time ago; 0 if strict: the fast paths are not for it */
+    struct ftli_header *headers;
+    uint64_t handle_origin;   /* headers - handle_base, for the way from a header to its handle */
+    uint64_t born_scope;      /* the last eight bytes of a new header: the port's number, over no dimension */
+    ftli_atomic_u32 stamp_ms; /* the runtime's, as of the last tick or slow new */
+    uint32_t home;            /* shard that is tried first */
+    struct ftl_runtime *owner;
+    uint64_t countdown[FTLI_CLASSES]; /* news until the next sampled one, per size class */
     struct ftli_rack rack;
-    FTLI_ALIGNED(64) struct ftli_counters counters; /* written by the owner, read by any */
+    uint32_t tier_countdown[FTLI_TRACKING_TIERS + 1]; /* of those without a class, per tier; the last: of none */
+    uint64_t random;                                  /* of the next countdown */
+    uint32_t events;                                  /* recorded, lost ones too */
+    bool finishes_sampled;                            /* not every drop is a message */
+    FTLI_ALIGNED(64) struct ftli_counters counters;   /* written by the owner, read by any */
     /* ---- not the owner's */
     FTLI_ALIGNED(64) ftli_atomic_u32 state;
     uint32_t index;
@@ -59,10 +69,12 @@ struct ftli_port {
 
 enum { FTLI_PORTS_MOST = 8192 };
 
-/* The thread's view: its ports, the last used first, and its current scope. Zeroed in a forked child. */
+/* The thread's view: its ports, the last used first, and its current scope. Begun anew in a forked child. */
 struct ftli_thread {
-    struct ftli_port *port; /* NULL: none yet */
-    uint32_t runtime;       /* number that `port` serves; 0: none */
+    struct ftli_port *port; /* ftli_no_port: none yet, so that the fast paths need not ask */
+    const void *fast;       /* the runtime that `port` serves, if new may take the fast path; else no runtime at all */
+    const void *fast_message; /* the same of a runtime where every drop is a message */
+    uint32_t runtime;         /* number that `port` serves; 0: none */
     uint32_t others;
     struct ftli_port *ports[4];
     uint64_t scope;
@@ -71,23 +83,56 @@ struct ftli_thread {
 
 extern _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));
 
-/* False: bypass (a call inside a call, a signal handler, or the port is claimed). */
-FTLI_INLINE bool ftli_port_enter(struct ftli_port *port)
+/* A gate that is shut, over no slots. */
+extern struct ftli_port ftli_no_port;
+/* After `port`, `runtime` or `scope` changed. */
+void ftli_thread_turn(struct ftli_thread *);
+
+/* For the fast paths: the port is not strict. */
+FTLI_INLINE bool ftli_port_enter_fast(struct ftli_port *port)
 {
-    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&port->busy) != 0))
+    if (FTLI_UNLIKELY(!ftli_u32_equals_acquire(&port->busy, 0)))
         return false;
 #if defined __SANITIZE_THREAD__
     ftli_u32_store_seq_cst(&port->busy, 1);
     bool open = ftli_u32_load_seq_cst(&port->gate) == FTLI_GATE_OPEN;
 #else
-    if (FTLI_UNLIKELY(port->strict))
-        ftli_u32_store_seq_cst(&port->busy, 1);
-    else
-        ftli_u32_store_relaxed(&port->busy, 1);
+    ftli_u32_store_relaxed(&port->busy, 1);
     FTLI_COMPILER_BARRIER(); /* pairs: port-claim; the claimer's membarrier stands for the processor's */
-    bool open = ftli_u32_load_acquire(&port->gate) == FTLI_GATE_OPEN;
+    bool open = ftli_u32_equals_acquire(&port->gate, FTLI_GATE_OPEN);
 #endif
     if (FTLI_LIKELY(open))
+        return true;
+    ftli_u32_store_release(&port->busy, 0);
+    return false;
+}
+
+/* The header that a handle names, if it is of this port's runtime. False: the registry knows. */
+FTLI_INLINE bool ftli_port_find_header(const struct ftli_port *port, uint64_t id, struct ftli_header **out)
+{
+    static_assert(sizeof **out == 64, "6 bits of a header's address lie within it");
+    uint64_t offset = ((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) - port->handle_base;
+    if (FTLI_UNLIKELY(offset >= port->known_bytes))
+        return false;
+    *out = (struct ftli_header *)(void *)((char *)port->headers + offset);
+    return true;
+}
+
+/* The handle of a header of this port's runtime, without its generation. */
+FTLI_INLINE uint64_t ftli_port_handle(const struct ftli_port *port, const struct ftli_header *header)
+{
+    return ((uint64_t)(uintptr_t)header - port->handle_origin) << (FTLI_HANDLE_SHIFT - 6);
+}
+
+/* False: bypass (a call inside a call, a signal handler, or the port is claimed). */
+FTLI_INLINE bool ftli_port_enter(struct ftli_port *port)
+{
+    if (FTLI_LIKELY(port->strict == 0))
+        return ftli_port_enter_fast(port);
+    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&port->busy) != 0))
+        return false;
+    ftli_u32_store_seq_cst(&port->busy, 1);
+    if (FTLI_LIKELY(ftli_u32_load_seq_cst(&port->gate) == FTLI_GATE_OPEN))
         return true;
     ftli_u32_store_release(&port->busy, 0);
     return false;
@@ -104,6 +149,9 @@ FTLI_INLINE struct ftli_port *ftli_port_find(uint32_t runtime)
     return FTLI_LIKELY(ftli_thread.runtime == runtime) ? ftli_thread.port : NULL;
 }
 struct ftli_port *ftli_port_acquire(struct ftl_runtime *);
+
+/* How many headers the fast paths may look at, and what time it is, once more; the owner's. */
+void ftli_port_learn(struct ftli_port *);
 
 /* The ports of a runtime, for sums: index 0 .. ftli_port_count() - 1, NULL where one is another's. */
 uint32_t ftli_port_count(void);

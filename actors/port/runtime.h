@@ -27,6 +27,8 @@ enum ftli_runtime_state {
     FTLI_RUNTIME_CLOSED = 4,
 };
 
+enum { FTLI_TIER_LOOK = FTLI_TRACKING_TIERS + 1 };
+
 struct ftl_runtime {
     uint32_t number;
     uint32_t process_epoch; /* of the process that opened it */
@@ -49,8 +51,7 @@ struct ftl_runtime {
     struct ftli_labels labels;
     struct ftli_scopes scopes;
     struct ftli_sampling sampling;
-    uint8_t tier_of_class[FTLI_COUNTED_CLASSES];
-    uint64_t fast_bytes; /* up to here new may take the fast path */
+    uint8_t tier_of_class[FTLI_COUNTED_CLASSES]; /* FTLI_TIER_LOOK: some sizes of it are recorded each */
     bool refuse_pinned;
     struct ftli_allocation allocation;
     struct ftli_cleanup cleanup;

@@ -80,6 +80,7 @@ ftl_scope ftl_scope_swap(ftl_scope scope)
 {
     ftl_scope before = {ftli_thread.scope};
     ftli_thread.scope = scope.id;
+    ftli_thread_turn(&ftli_thread);
     return before;
 }
 

@@ -5,19 +5,6 @@
 
 static_assert((FTLI_EVENT_RING & (FTLI_EVENT_RING - 1)) == 0, "the place of an event is its number's low bits");
 
-bool ftli_event_ring_put(struct ftli_event_ring *ring, const struct ftli_event_record *event)
-{
-    uint32_t written = ftli_u32_load_relaxed(&ring->written);
-    uint32_t waiting = written - ftli_u32_load_acquire(&ring->read); /* pairs: event-ring-space */
-    if (waiting >= FTLI_EVENT_RING) {
-        ftli_u64_add_owner(&ring->lost, 1);
-        return true;
-    }
-    ring->events[written % FTLI_EVENT_RING] = *event;
-    ftli_u32_store_release(&ring->written, written + 1); /* pairs: event-ring */
-    return waiting + 1 >= FTLI_EVENT_RING / 2;
-}
-
 uint32_t ftli_event_ring_take(struct ftli_event_ring *ring, struct ftli_event_record *out, uint32_t n)
 {
     uint32_t read = ftli_u32_load_relaxed(&ring->read);

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "runtime/base/random.h"
-
 #define DETAILED_MOST 0.5
 #define PERIOD_MOST   (UINT32_C(1) << 30)
 
@@ -49,14 +47,4 @@ unsigned ftli_sampling_tier(const struct ftli_sampling *sampling, uint64_t bytes
         if (bytes <= sampling->up_to_bytes[tier])
             return tier;
     return FTLI_TRACKING_TIERS;
-}
-
-uint32_t ftli_sampling_countdown(const struct ftli_sampling *sampling, unsigned tier, uint64_t *random)
-{
-    uint64_t bits = ftli_splitmix64(random);
-    uint32_t period = sampling->period[tier];
-    if (period == 0)
-        return 0;
-    period += (uint32_t)bits < sampling->longer[tier];
-    return 1 + (uint32_t)((bits >> 32) * (2 * (uint64_t)period - 1) >> 32);
 }

@@ -10,6 +10,7 @@
 #define FTLI_ACTORS_TRACKING_TRACKING_H
 
 #include "actors/tracking/settings.h"
+#include "runtime/base/random.h"
 #include "runtime/kernel/actor.h"
 #include "runtime/kernel/token.h"
 
@@ -81,8 +82,25 @@ struct ftli_event_ring {
     struct ftli_event_record events[FTLI_EVENT_RING];
 };
 
-/* True: it is half full by now, so the actor should come. */
-bool ftli_event_ring_put(struct ftli_event_ring *, const struct ftli_event_record *);
+/* Where the next event goes; NULL: there is no room, and the loss is counted. */
+FTLI_INLINE struct ftli_event_record *ftli_event_ring_next(struct ftli_event_ring *ring)
+{
+    uint32_t written = ftli_u32_load_relaxed(&ring->written);
+    if (FTLI_UNLIKELY(written - ftli_u32_load_acquire(&ring->read) >= FTLI_EVENT_RING)) { /* pairs: event-ring-space */
+        ftli_u64_add_owner(&ring->lost, 1);
+        return NULL;
+    }
+    return &ring->events[written % FTLI_EVENT_RING];
+}
+
+/* What was written there is an event. True: with this one the ring is half full, so the actor should come. */
+FTLI_INLINE bool ftli_event_ring_publish(struct ftli_event_ring *ring)
+{
+    uint32_t written = ftli_u32_load_relaxed(&ring->written) + 1;
+    ftli_u32_store_release(&ring->written, written); /* pairs: event-ring */
+    return written - ftli_u32_load_relaxed(&ring->read) == FTLI_EVENT_RING / 2;
+}
+
 /* Up to n events out; by one reader at a time. */
 uint32_t ftli_event_ring_take(struct ftli_event_ring *, struct ftli_event_record *out, uint32_t n);
 
@@ -103,7 +121,16 @@ void ftli_sampling_from(struct ftli_sampling *, const struct ftli_tracking_setti
 unsigned ftli_sampling_tier(const struct ftli_sampling *, uint64_t bytes);
 /* How many of the tier until the next one that is sampled, that one included; 0: none ever. A port's first countdown is
  * one of these as well. Uniform over 1 .. 2 period - 1, so that no rhythm of the program meets the same tensor always. */
-uint32_t ftli_sampling_countdown(const struct ftli_sampling *, unsigned tier, uint64_t *random);
+/* Its random numbers are those of a linear congruential generator modulo 2^64 (Knuth's MMIX), of which the upper half counts. */
+FTLI_INLINE uint32_t ftli_sampling_countdown(const struct ftli_sampling *sampling, unsigned tier, uint64_t *random)
+{
+    uint64_t bits = *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    uint32_t period = sampling->period[tier];
+    if (FTLI_UNLIKELY(period == 0))
+        return 0;
+    period += (uint32_t)bits < sampling->longer[tier];
+    return 1 + (uint32_t)((bits >> 32) * (2 * (uint64_t)period - 1) >> 32);
+}
 
 /* ---- the actor ------------------------------------------------------------------------------------------------------
  *

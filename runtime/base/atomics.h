@@ -10,6 +10,7 @@
 #define FTLI_RUNTIME_BASE_ATOMICS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define FTLI_CACHE_LINE 64
@@ -82,43 +83,104 @@ FTLI_DEFINE_ATOMIC(u32, ftli_atomic_u32, uint32_t)
 FTLI_DEFINE_ATOMIC(u64, ftli_atomic_u64, uint64_t)
 FTLI_DEFINE_ATOMIC(pointer, ftli_atomic_pointer, void *)
 
-#define FTLI_DEFINE_COUNTER(name, type, value)                                                         \
-    FTLI_INLINE value ftli_##name##_fetch_add_relaxed(type *a, value v)                                \
-    {                                                                                                  \
-        return __atomic_fetch_add(&a->word, v, __ATOMIC_RELAXED);                                      \
-    }                                                                                                  \
-    FTLI_INLINE value ftli_##name##_fetch_add_acq_rel(type *a, value v)                                \
-    {                                                                                                  \
-        return __atomic_fetch_add(&a->word, v, __ATOMIC_ACQ_REL);                                      \
-    }                                                                                                  \
-    FTLI_INLINE value ftli_##name##_fetch_add_seq_cst(type *a, value v)                                \
-    {                                                                                                  \
-        return __atomic_fetch_add(&a->word, v, __ATOMIC_SEQ_CST);                                      \
-    }                                                                                                  \
-    FTLI_INLINE value ftli_##name##_fetch_or_seq_cst(type *a, value v)                                 \
-    {                                                                                                  \
-        return __atomic_fetch_or(&a->word, v, __ATOMIC_SEQ_CST);                                       \
-    }                                                                                                  \
-    FTLI_INLINE value ftli_##name##_fetch_or_acq_rel(type *a, value v)                                 \
-    {                                                                                                  \
-        return __atomic_fetch_or(&a->word, v, __ATOMIC_ACQ_REL);                                       \
-    }                                                                                                  \
-    FTLI_INLINE value ftli_##name##_fetch_and_seq_cst(type *a, value v)                                \
-    {                                                                                                  \
-        return __atomic_fetch_and(&a->word, v, __ATOMIC_SEQ_CST);                                      \
-    }                                                                                                  \
-    FTLI_INLINE value ftli_##name##_fetch_and_acq_rel(type *a, value v)                                \
-    {                                                                                                  \
-        return __atomic_fetch_and(&a->word, v, __ATOMIC_ACQ_REL);                                      \
-    }                                                                                                  \
-    /* A counter with one writer: a plain addition that readers may load at any time. */               \
-    FTLI_INLINE void ftli_##name##_add_owner(type *a, value v)                                         \
-    {                                                                                                  \
-        __atomic_store_n(&a->word, __atomic_load_n(&a->word, __ATOMIC_RELAXED) + v, __ATOMIC_RELEASE); \
+#define FTLI_DEFINE_COUNTER(name, type, value)                                           \
+    FTLI_INLINE value ftli_##name##_fetch_add_relaxed(type *a, value v)                  \
+    {                                                                                    \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_RELAXED);                        \
+    }                                                                                    \
+    FTLI_INLINE value ftli_##name##_fetch_add_acq_rel(type *a, value v)                  \
+    {                                                                                    \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_ACQ_REL);                        \
+    }                                                                                    \
+    FTLI_INLINE value ftli_##name##_fetch_add_seq_cst(type *a, value v)                  \
+    {                                                                                    \
+        return __atomic_fetch_add(&a->word, v, __ATOMIC_SEQ_CST);                        \
+    }                                                                                    \
+    FTLI_INLINE value ftli_##name##_fetch_or_seq_cst(type *a, value v)                   \
+    {                                                                                    \
+        return __atomic_fetch_or(&a->word, v, __ATOMIC_SEQ_CST);                         \
+    }                                                                                    \
+    FTLI_INLINE value ftli_##name##_fetch_or_acq_rel(type *a, value v)                   \
+    {                                                                                    \
+        return __atomic_fetch_or(&a->word, v, __ATOMIC_ACQ_REL);                         \
+    }                                                                                    \
+    FTLI_INLINE value ftli_##name##_fetch_and_seq_cst(type *a, value v)                  \
+    {                                                                                    \
+        return __atomic_fetch_and(&a->word, v, __ATOMIC_SEQ_CST);                        \
+    }                                                                                    \
+    FTLI_INLINE value ftli_##name##_fetch_and_acq_rel(type *a, value v)                  \
+    {                                                                                    \
+        return __atomic_fetch_and(&a->word, v, __ATOMIC_ACQ_REL);                        \
+    }                                                                                    \
+    /* A counter with one writer: a plain addition that readers may load at any time. */ \
+    FTLI_INLINE void ftli_##name##_add_owner(type *a, value v)                           \
+    {                                                                                    \
+        FTLI_ADD_OWNER(a, v);                                                            \
     }
+
+/* Where a processor's instruction says in one what the builtins say in two. ThreadSanitizer must see the builtins. */
+#if defined __x86_64__ && !defined __SANITIZE_THREAD__
+#define FTLI_X86 1
+#else
+#define FTLI_X86 0
+#endif
+
+/* On x86-64 one instruction with memory: its load and its store are not one step for others, and need not be, since nobody
+ * else writes; the clobber makes it a release for the compiler, and every store is one for the processor. */
+#if FTLI_X86
+#define FTLI_ADD_OWNER(a, v) __asm__ __volatile__("add%z0 %1, %0" : "+m"((a)->word) : "re"(v) : "cc", "memory")
+#else
+#define FTLI_ADD_OWNER(a, v) \
+    __atomic_store_n(&(a)->word, __atomic_load_n(&(a)->word, __ATOMIC_RELAXED) + (v), __ATOMIC_RELEASE)
+#endif
 
 FTLI_DEFINE_COUNTER(u32, ftli_atomic_u32, uint32_t)
 FTLI_DEFINE_COUNTER(u64, ftli_atomic_u64, uint64_t)
+
+/* A load that acquires, and its comparison. */
+FTLI_INLINE bool ftli_u32_equals_acquire(const ftli_atomic_u32 *a, uint32_t v)
+{
+#if FTLI_X86
+    bool equal;
+    __asm__ __volatile__("cmpl %2, %1" : "=@cce"(equal) : "m"(a->word), "re"(v) : "memory");
+    return equal;
+#else
+    return ftli_u32_load_acquire(a) == v;
+#endif
+}
+
+FTLI_INLINE bool ftli_u64_equals_acquire(const ftli_atomic_u64 *a, uint64_t v)
+{
+#if FTLI_X86
+    bool equal;
+    __asm__ __volatile__("cmpq %2, %1" : "=@cce"(equal) : "m"(a->word), "re"(v) : "memory");
+    return equal;
+#else
+    return ftli_u64_load_acquire(a) == v;
+#endif
+}
+
+/* A count of the caller's own, one down. True: it is 0 now. */
+FTLI_INLINE bool ftli_count_down(uint64_t *count)
+{
+#if FTLI_X86
+    bool zero;
+    __asm__ __volatile__("subq $1, %1" : "=@ccz"(zero), "+m"(*count));
+    return zero;
+#else
+    return --*count == 0;
+#endif
+}
+
+/* A pointer with one writer moves by so many bytes. */
+FTLI_INLINE void ftli_pointer_move_owner(ftli_atomic_pointer *a, ptrdiff_t bytes)
+{
+#if FTLI_X86
+    __asm__ __volatile__("addq %1, %0" : "+m"(a->word) : "re"(bytes) : "cc", "memory");
+#else
+    ftli_pointer_store_release(a, (char *)ftli_pointer_load_relaxed(a) + bytes);
+#endif
+}
 
 /* Keeps the compiler, not the processor, from moving accesses across it. */
 #define FTLI_COMPILER_BARRIER() __asm__ __volatile__("" ::: "memory")

@@ -106,8 +106,8 @@ Test(word, last_drop_in_place_frees_the_slot)
     for (int fixed = 0; fixed < 2; fixed++) {
         uint64_t flags = fixed ? FTLI_WORD_FIXED : 0;
         set(live(1, 0, flags));
-        cr_assert(ftli_word_drop_fast(&word, GENERATION));
-        cr_assert_eq(get(), ftli_word_make(GENERATION + 1, FTLI_FREE));
+        cr_assert_eq(ftli_word_drop_fast(&word, GENERATION), fixed != 0, "only what is FIXED");
+        cr_assert_eq(get(), fixed ? ftli_word_make(GENERATION + 1, FTLI_FREE) : live(1, 0, flags));
         set(live(1, 0, flags));
         cr_assert_eq(ftli_word_drop(&word, GENERATION, true), FTLI_WORD_MINE);
         cr_assert_eq(get(), ftli_word_make(GENERATION + 1, FTLI_FREE));
@@ -203,12 +203,26 @@ Test(word, the_owner_of_a_dropped_tensor_takes_it_to_its_end)
     cr_assert_eq(get(), ftli_word_make(GENERATION + 1, FTLI_FREE));
 }
 
-Test(word, the_last_generation_is_born_slow_and_retires_its_slot)
+Test(word, a_sampled_death_ends_at_once_if_nothing_else_is_there)
 {
-    set(ftli_word_make(FTLI_GENERATION_LAST - 1, FTLI_WORD_REFERENCE | FTLI_LIVE));
+    uint64_t flags = FTLI_WORD_SLOW | FTLI_WORD_FIXED;
+    set(live(1, 0, flags));
+    cr_assert_not(ftli_word_drop_at_once(&word, ftli_word_make(GENERATION, 0), FTLI_WORD_FIXED));
+    cr_assert(ftli_word_drop_at_once(&word, ftli_word_make(GENERATION, 0), flags));
+    cr_assert_eq(get(), ftli_word_make(GENERATION + 1, FTLI_FREE));
+    set(live(2, 0, flags));
+    cr_assert_not(ftli_word_drop_at_once(&word, ftli_word_make(GENERATION, 0), flags));
+    set(live(1, 1, flags));
+    cr_assert_not(ftli_word_drop_at_once(&word, ftli_word_make(GENERATION, 0), flags));
+}
+
+Test(word, the_last_generation_is_looked_at_and_retires_its_slot)
+{
+    set(ftli_word_make(FTLI_GENERATION_LAST - 1, FTLI_WORD_REFERENCE | FTLI_WORD_FIXED | FTLI_LIVE));
     cr_assert(ftli_word_drop_fast(&word, FTLI_GENERATION_LAST - 1));
-    cr_assert_eq(get(), ftli_word_make(FTLI_GENERATION_LAST, FTLI_WORD_SLOW | FTLI_FREE));
-    cr_assert_eq(ftli_word_new(&word, 0), FTLI_GENERATION_LAST);
+    cr_assert_eq(get(), ftli_word_make(FTLI_GENERATION_LAST, FTLI_FREE));
+    cr_assert_eq(ftli_word_new(&word, FTLI_WORD_FIXED), FTLI_GENERATION_LAST);
+    cr_assert_not(ftli_word_drop_fast(&word, FTLI_GENERATION_LAST));
     cr_assert_eq(ftli_word_drop(&word, FTLI_GENERATION_LAST, true), FTLI_WORD_POST);
     cr_assert_not(ftli_word_reclaim(&word));
     cr_assert_eq(ftli_word_state(get()), FTLI_RETIRED);

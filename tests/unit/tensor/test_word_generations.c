@@ -12,7 +12,7 @@ enum { SLOTS = 64 };
 /* One life of a slot, ended in a way of the caller's choice. False: it is RETIRED. */
 static bool live_once(ftli_atomic_u64 *word, unsigned way)
 {
-    uint32_t generation = ftli_word_new(word, way == 1 ? FTLI_WORD_SLOW : 0);
+    uint32_t generation = ftli_word_new(word, FTLI_WORD_FIXED | (way == 1 ? FTLI_WORD_SLOW : 0));
     uint64_t after;
     if (way == 0 && ftli_word_drop_fast(word, generation))
         return true;
@@ -65,7 +65,7 @@ Test(generations, handles_of_all_lives_before_are_stale)
     uint64_t after;
     ftli_u64_store_relaxed(&word, ftli_word_make(1, FTLI_FREE));
     for (uint32_t life = 1; life <= FTLI_GENERATION_LAST; life++) {
-        uint32_t generation = ftli_word_new(&word, 0);
+        uint32_t generation = ftli_word_new(&word, FTLI_WORD_FIXED);
         cr_assert_eq(generation, life);
         for (uint32_t old = 0; old <= FTLI_GENERATION_LAST; old++) {
             if (old == generation)

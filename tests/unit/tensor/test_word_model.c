@@ -28,7 +28,6 @@ static bool is_live(const struct model *m, uint32_t generation)
 static void free_next(struct model *m)
 {
     *m = (struct model){.generation = m->generation + 1, .state = FTLI_FREE};
-    m->slow = m->generation == FTLI_GENERATION_LAST;
 }
 
 static enum ftli_word_result model_retain(struct model *m, uint32_t generation)
@@ -43,12 +42,13 @@ static enum ftli_word_result model_retain(struct model *m, uint32_t generation)
 
 static bool nothing_against(const struct model *m)
 {
-    return m->references == 1 && m->pins == 0 && !m->slow && !m->moving && !m->touched && !m->sel;
+    return m->references == 1 && m->pins == 0 && !m->slow && !m->moving && !m->touched && !m->sel &&
+           m->generation < FTLI_GENERATION_LAST;
 }
 
 static bool model_drop_fast(struct model *m, uint32_t generation)
 {
-    if (!is_live(m, generation) || !nothing_against(m))
+    if (!is_live(m, generation) || !m->fixed || !nothing_against(m))
         return false;
     free_next(m);
     return true;

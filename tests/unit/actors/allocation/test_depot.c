@@ -16,7 +16,7 @@ static struct ftli_magazine *make(unsigned size_class, uint32_t count)
     struct ftli_magazine *magazine = ftli_depot_make_empty(&depot);
     cr_assert_not_null(magazine);
     magazine->size_class = size_class;
-    ftli_u32_store_relaxed(&magazine->capacity, FTLI_MAGAZINE_MOST);
+    magazine->capacity = FTLI_MAGAZINE_MOST;
     ftli_u32_store_relaxed(&magazine->count, count);
     return magazine;
 }
@@ -87,7 +87,7 @@ Test(depot, remembers_the_least_it_held)
     struct ftli_magazine *a = ftli_depot_take_full(&depot, 1), *b = ftli_depot_take_full(&depot, 1);
     ftli_depot_give(&depot, a);
     ftli_depot_give(&depot, b);
-    cr_assert_eq(ftli_u32_load_relaxed(&depot.full[1].depth), 4);
+    cr_assert_eq(ftli_depot_depth(&depot, &depot.full[1]), 4);
     cr_assert_eq(ftli_u32_load_relaxed(&depot.full[1].least), 2, "two of the four were in use at once");
     ftli_depot_fini(&depot);
 }
@@ -148,6 +148,6 @@ Test(depot, four_threads_never_have_one_magazine_twice)
     while (ftli_depot_take_full(&depot, 1) != NULL)
         n++;
     cr_assert_eq(n, SHARED);
-    cr_assert_eq(ftli_u32_load_relaxed(&depot.full[1].depth), 0);
+    cr_assert_eq(ftli_depot_depth(&depot, &depot.full[1]), 0);
     ftli_depot_fini(&depot);
 }

@@ -5,12 +5,12 @@
 
 static const struct ftli_magazine *loaded_of(const struct ftli_rack *rack, unsigned c)
 {
-    return ftli_pointer_load_relaxed(&rack->classes[c].loaded);
+    return ftli_pointer_load_relaxed(&rack->loaded[c]);
 }
 
 static const struct ftli_magazine *previous_of(const struct ftli_rack *rack, unsigned c)
 {
-    return ftli_pointer_load_relaxed(&rack->classes[c].previous);
+    return ftli_pointer_load_relaxed(&rack->previous[c]);
 }
 
 /* What the budget says is out, counted by the magazines that are in. */
@@ -20,7 +20,7 @@ static uint64_t reserved_bytes(const struct ftli_rack *rack)
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         const struct ftli_magazine *both[2] = {loaded_of(rack, c), previous_of(rack, c)};
         for (unsigned i = 0; i < 2; i++)
-            bytes += (uint64_t)ftli_u32_load_relaxed(&both[i]->capacity) * ftli_class_bytes(c);
+            bytes += (uint64_t)both[i]->capacity * ftli_class_bytes(c);
     }
     return bytes;
 }
@@ -34,12 +34,15 @@ static void check_rack(const struct ftli_rack *rack)
     cr_assert(held <= reserved, "held %llu, reserved %llu", (unsigned long long)held, (unsigned long long)reserved);
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         const struct ftli_magazine *loaded = loaded_of(rack, c), *previous = previous_of(rack, c);
-        cr_assert(ftli_u32_load_relaxed(&loaded->count) <= ftli_u32_load_relaxed(&loaded->capacity));
-        cr_assert(ftli_u32_load_relaxed(&previous->count) <= ftli_u32_load_relaxed(&previous->capacity));
+        struct ftli_header **top = ftli_pointer_load_relaxed(&rack->top[c]);
+        cr_assert(loaded->entries <= top && top <= loaded->entries + loaded->capacity);
+        cr_assert_eq(rack->end[c], loaded->entries + loaded->capacity);
+        cr_assert_null(loaded->floor);
+        cr_assert(ftli_u32_load_relaxed(&previous->count) <= previous->capacity);
         cr_assert(loaded != previous || loaded == &ftli_no_magazine, "one magazine in both places of class %u", c);
     }
     cr_assert_eq(ftli_u32_load_relaxed(&ftli_no_magazine.count), 0);
-    cr_assert_eq(ftli_u32_load_relaxed(&ftli_no_magazine.capacity), 0);
+    cr_assert_eq(ftli_no_magazine.capacity, 0);
 }
 
 Test(rack, holds_nothing_at_first)

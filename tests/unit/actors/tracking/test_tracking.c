@@ -57,8 +57,10 @@ static void close_tracking(void)
 
 static void put(unsigned ring, uint64_t number)
 {
-    struct ftli_event_record event = {.record = number, .kind = FTLI_EVENT_CREATED, .thread = ring};
-    (void)ftli_event_ring_put(&rings[ring], &event);
+    struct ftli_event_record *next = ftli_event_ring_next(&rings[ring]);
+    cr_assert_not_null(next);
+    *next = (struct ftli_event_record){.record = number, .kind = FTLI_EVENT_CREATED, .thread = ring};
+    (void)ftli_event_ring_publish(&rings[ring]);
 }
 
 TestSuite(tracking, .init = open_tracking, .fini = close_tracking);
