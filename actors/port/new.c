@@ -346,12 +346,12 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
     return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);
 }
 
-/* ---- middle sizes without options ------------------------------------------------------------------------------------ */
+/* ---- without options, up to four dimensions ---------------------------------------------------------------------------- */
 
 #define DIMENSION_MOST (INT64_C(1) << 21) /* two of them: their bits still fit 64 */
 
-/* What the shape asks for, of sizes that can lie on a shelf; false: ask ftli_shape_bytes. */
-static inline bool middle_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint64_t *bytes)
+/* What the shape asks for, of sizes up to those that can lie on a shelf; false: ask ftli_shape_bytes. */
+static inline bool plain_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint64_t *bytes)
 {
     uint64_t elements = 1;
     if (ndim > 4)
@@ -367,42 +367,49 @@ static inline bool middle_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *s
     return true;
 }
 
-/* From the shelf, inside the port. False: nothing happened, and the general way is to be taken. */
-static bool take_middle(struct ftl_runtime *runtime, struct ftli_port *port, uint64_t bytes, ftl_dtype dtype,
-                        uint32_t ndim, const int64_t *shape, ftl_tensor *out)
+/* A header from the rack or from the shelf, inside the port. False: nothing happened, and the general way is to be taken. */
+static bool take_plain(struct ftl_runtime *runtime, struct ftli_port *port, uint64_t bytes, ftl_dtype dtype,
+                       uint32_t ndim, const int64_t *shape, ftl_tensor *out)
 {
-    bool most;
+    bool most = false;
     unsigned place = ftli_allocation_place(runtime->device, bytes);
-    struct ftli_header *header =
-        place != 0 ? ftli_allocation_take_shelved(runtime->device, &port->home, place, &most) : NULL;
+    struct ftli_header *header;
+    if (place != 0)
+        header = ftli_allocation_take_shelved(runtime->device, &port->home, place, &most);
+    else
+        header = bytes <= runtime->allocation_settings->small_bytes && bytes <= FTLI_CLASS_MAX_BYTES
+                     ? ftli_rack_take(&port->rack, ftli_size_class(bytes))
+                     : NULL;
     if (header == NULL)
         return false;
-    clear_cold(runtime, header);
-    uint32_t stamp_ms = ftli_u32_load_relaxed(&runtime->stamp_ms);
-    fill(header, bytes, dtype, ndim, shape, stamp_ms, port->born_scope);
+    uint32_t stamp_ms = ftli_u32_load_relaxed(&port->stamp_ms);
+    fill(header, ftli_size_make(bytes, dtype, ndim), stamp_ms, port->born_scope);
+    ftli_shape_pack(header, ndim, shape);
     struct ftli_agent agent = {runtime, port, &port->counters, false, -1};
-    note_sample(&agent, header, bytes, stamp_ms);
     unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+    note_sample(&agent, header, c, bytes, stamp_ms);
     if (c == 0)
         ftli_u64_add_owner(&port->counters.created_page_bytes, ftli_pages_block_bytes(bytes));
     ftli_u64_add_owner(&port->counters.created[c], 1);
     ftli_u64_add_owner(&port->counters.created_bytes, bytes);
-    uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | FTLI_WORD_SLOW);
-    out->id = ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
+    bool slow =
+        ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0 || runtime->cleanup.every_drop_is_a_message;
+    uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | (slow ? FTLI_WORD_SLOW : 0));
+    out->id = ftli_port_handle(port, header) | generation;
     if (FTLI_UNLIKELY(most))
         ftli_runtime_look_at_peak(runtime);
     return true;
 }
 
-static bool new_middle(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out)
+static bool new_plain(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out)
 {
     uint64_t bytes;
-    if (!middle_bytes(dtype, ndim, shape, &bytes) || bytes == 0)
+    if (!plain_bytes(dtype, ndim, shape, &bytes) || bytes == 0)
         return false;
     struct ftli_port *port = ftli_port_find(runtime->number);
-    if (port == NULL || port->born_flags != 0 || (ftli_thread.slow_news & LOOKS_EVERY) == 0 || !ftli_port_enter(port))
+    if (port == NULL || (ftli_thread.slow_news & LOOKS_EVERY) == 0 || !ftli_port_enter(port))
         return false;
-    bool made = take_middle(runtime, port, bytes, dtype, ndim, shape, out);
+    bool made = take_plain(runtime, port, bytes, dtype, ndim, shape, out);
     ftli_port_leave(port);
     ftli_thread.slow_news += made;
     return made;
@@ -412,7 +419,7 @@ static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint
                                      const ftl_tensor_options *options, ftl_tensor *out)
 {
     if (options == NULL && ndim > 0 && runtime != NULL && out != NULL && shape != NULL && ftli_thread.scope == 0 &&
-        new_middle(runtime, dtype, ndim, shape, out))
+        new_plain(runtime, dtype, ndim, shape, out))
         return FTL_OK;
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
