@@ -6,12 +6,12 @@ set -eu
 
 # what        limit  calls it is the sum of, each once
 table='
-pair           260   ftl_tensor_new ftl_tensor_drop
-data            30   ftl_tensor_data
-to_shard       315   ftl_tensor_drop
+pair           110   ftl_tensor_new ftl_tensor_drop
+data            20   ftl_tensor_data
+to_shard       830   ftl_tensor_drop
 to_cleanup     370   ftl_tensor_drop
 message        370   ftl_tensor_drop
-middle        1650   ftl_tensor_new ftl_tensor_drop
+middle        3600   ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
     [pair]='a new and a drop of a small one-dimensional tensor on its own thread'
