@@ -22,6 +22,7 @@ int ftli_depot_init(struct ftli_depot *depot, uint32_t magazines)
         return FTL_ENOMEM;
     depot->most = magazines;
     ftli_u32_store_relaxed(&depot->fresh, 1);
+    ftli_u32_store_relaxed(&depot->spares, 1);
     return FTL_OK;
 }
 
@@ -74,11 +75,6 @@ static struct ftli_magazine *pop(struct ftli_depot *depot, struct ftli_depot_sta
 uint32_t ftli_depot_depth(const struct ftli_depot *depot, const struct ftli_depot_stack *stack)
 {
     return ftli_u32_load_acquire(&at(depot, ftli_u64_load_acquire(&stack->head))->depth);
-}
-
-bool ftli_depot_has_empty(const struct ftli_depot *depot)
-{
-    return ftli_u64_load_relaxed(&depot->empty.head) >> 32 != 0;
 }
 
 struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *depot, unsigned size_class)

@@ -22,6 +22,8 @@ struct ftli_depot {
     ftli_atomic_u32 fresh;
     struct ftli_depot_stack full[FTLI_CLASSES];
     struct ftli_depot_stack empty;
+    ftli_atomic_u32 starved; /* a drop found no empty one since the last refill: it makes none itself */
+    ftli_atomic_u32 spares;  /* empty ones that a refill sees to; grows with starvation */
 };
 
 int ftli_depot_init(struct ftli_depot *, uint32_t magazines); /* FTL_ENOMEM */
@@ -33,7 +35,6 @@ struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *); /* NULL: no me
 /* By what is in it: to the full ones if it holds anything. */
 void ftli_depot_give(struct ftli_depot *, struct ftli_magazine *);
 
-bool ftli_depot_has_empty(const struct ftli_depot *);
 /* Magazines in a stack. */
 uint32_t ftli_depot_depth(const struct ftli_depot *, const struct ftli_depot_stack *);
 uint64_t ftli_depot_bytes(const struct ftli_depot *); /* of the blocks in it */

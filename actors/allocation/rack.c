@@ -1,6 +1,9 @@
 /* A thread's magazines, beyond the fast path: exchanges with the depot, and the budget that bounds what is held. */
 #include "actors/allocation/shard.h"
 
+#define SPARES_MOST    256 /* of 576 B each */
+#define SPARES_AT_ONCE 8
+
 static struct ftli_magazine *loaded_of(const struct ftli_rack *rack, unsigned c)
 {
     return ftli_pointer_load_relaxed(&rack->loaded[c]);
@@ -138,6 +141,7 @@ static bool load_empty(struct ftli_rack *rack, struct ftli_device *device, unsig
     if (empty == NULL && make)
         empty = ftli_depot_make_empty(&device->depot);
     if (empty == NULL) {
+        ftli_u32_store_relaxed(&device->depot.starved, 1);
         if (!second)
             rack->budget_bytes += cost(device, c);
         return false;
@@ -196,15 +200,23 @@ static bool load_full(struct ftli_rack *rack, struct ftli_device *device, unsign
     return true;
 }
 
-/* A spare one for those who only drop: a drop makes no magazine. */
-static void leave_spare(struct ftli_device *device, unsigned c)
+/* Spare ones for those who only drop: a drop makes no magazine. How many they use up between two refills shows by what they miss. */
+static void leave_spares(struct ftli_device *device, unsigned c)
 {
-    if (!ftli_depot_has_empty(&device->depot)) {
-        struct ftli_magazine *spare = ftli_depot_make_empty(&device->depot);
-        if (spare != NULL) {
-            ready(device, spare, c);
-            ftli_depot_give(&device->depot, spare);
-        }
+    struct ftli_depot *depot = &device->depot;
+    uint32_t spares = ftli_u32_load_relaxed(&depot->spares);
+    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&depot->starved) != 0)) {
+        ftli_u32_store_relaxed(&depot->starved, 0);
+        spares = 2 * spares < SPARES_MOST ? 2 * spares : SPARES_MOST;
+        ftli_u32_store_relaxed(&depot->spares, spares);
+    }
+    uint32_t there = ftli_depot_depth(depot, &depot->empty);
+    for (uint32_t n = 0; there + n < spares && n < SPARES_AT_ONCE; n++) {
+        struct ftli_magazine *spare = ftli_depot_make_empty(depot);
+        if (spare == NULL)
+            return;
+        ready(device, spare, c);
+        ftli_depot_give(depot, spare);
     }
 }
 
@@ -225,8 +237,8 @@ int ftli_allocation_refill(struct ftli_device *device, struct ftli_rack *rack, u
         if (taken < 0)
             return taken;
         ftli_pointer_store_relaxed(&rack->top[c], loaded->entries + taken);
-        leave_spare(device, c);
     }
+    leave_spares(device, c);
     ftli_allocation_need_tick(device);
     *out = ftli_rack_take(rack, c);
     return FTL_OK;
