@@ -109,7 +109,7 @@ END {
         }
     print ""
     print date "; " machine
-    print versions "; " rounds " rounds in turns, " time_ms " ms each, medians"
+    print versions "; " (rounds == 0 ? "printed from earlier runs" : rounds " rounds in turns, " time_ms " ms each") ", medians"
     print_times()
     print_ratios()
     print_memory()
