@@ -59,7 +59,10 @@ int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t by
 unsigned ftli_allocation_place(const struct ftli_device *, uint64_t bytes);
 /* A FREE header with a block for the place, or NULL: ask for memory. *most: as in ftli_pages. */
 struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *, uint32_t *home, unsigned place, bool *most);
-/* The same from wherever there is memory: slots of a class from ftli_allocation_shelf_class on. */
+/* The same from wherever there is memory. False: there is none now. */
+bool ftli_allocation_take_middle(struct ftli_device *, uint32_t *home, unsigned place, uint64_t bytes,
+                                 struct ftli_pages *out);
+/* A slot of a class from ftli_allocation_shelf_class on. */
 unsigned ftli_allocation_shelf_class(const struct ftli_device *);
 int ftli_allocation_take_slot(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_pages *out);
 /* A FREE header without memory, for a view. */

@@ -63,7 +63,8 @@ unsigned ftli_heap_detach_free_segments(struct ftli_heap *heap, size_t keep_byte
     const struct ftli_free_index *indices[] = {&heap->whole, &heap->rest};
     for (unsigned i = 0; i < 2; i++) {
         for (unsigned bin = FTLI_BINS; bin-- > FTLI_EXACT_BINS && done < n;) {
-            done += detach_from_bin(heap, indices[i], bin, keep_pages, out + done, n - done);
+            if (indices[i]->bins[bin].root != 0)
+                done += detach_from_bin(heap, indices[i], bin, keep_pages, out + done, n - done);
         }
     }
     return done;

@@ -120,7 +120,7 @@ void ftli_allocation_clear_shelves(struct ftli_device *device, bool all)
 
 unsigned ftli_allocation_place(const struct ftli_device *device, uint64_t bytes)
 {
-    if (bytes <= device->settings.small_bytes && bytes <= FTLI_CLASS_MAX_BYTES) {
+    if (bytes <= device->settings.small_bytes && bytes <= FTLI_SLOTS_UP_TO) {
         unsigned c = ftli_size_class(bytes);
         return c >= device->shelf_class ? c : FTLI_SHELF_NONE;
     }

@@ -15,7 +15,8 @@
 #include "actors/allocation/size_class.h"
 #include "tensor/header.h"
 
-#define FTLI_SHELF_PAGES  256u /* the longest block */
+#define FTLI_SHELF_PAGES  256u   /* the longest block */
+#define FTLI_SLOTS_UP_TO  16384u /* bytes: above, whole pages waste no more than classes do, and all sizes share them */
 #define FTLI_SHELF_PLACES (FTLI_CLASSES + FTLI_SHELF_PAGES)
 #define FTLI_SHELF_NONE   0u /* a place that stays empty */
 

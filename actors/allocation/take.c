@@ -13,6 +13,7 @@
 #define SEGMENT_BYTES (UINT64_C(2) << 20)
 #define FEEDS_MOST    4
 #define MUCH_BYTES    (UINT64_C(64) << 20)
+#define HOME_SPINS    8
 #define ROTATES_EVERY 16 /* new looks for mail from another shard on */
 
 /* What is asked for: slots of a class, or one span of pages. */
@@ -59,7 +60,8 @@ static struct ftli_shard *with_mail(struct ftli_device *device, uint32_t home)
     return NULL;
 }
 
-/* A program without contention keeps one shard busy and the others empty: the home moves only when it is taken. */
+/* A program without contention keeps one shard busy and the others empty: the home moves only when it is held for longer than a
+ * take needs, for what a thread left in another shard waits there until that shard is asked again. */
 static struct ftli_shard *acquire(struct ftli_device *device, uint32_t *home)
 {
     *home += UINT32_C(1) << 16;
@@ -67,6 +69,12 @@ static struct ftli_shard *acquire(struct ftli_device *device, uint32_t *home)
     if (shard != NULL)
         return shard;
     uint32_t index = *home & 0xffff;
+    shard = ftli_shard_child(device, index);
+    for (unsigned spins = 0; spins < HOME_SPINS; spins++) {
+        if (ftli_u32_load_relaxed(&shard->token.word) == FTLI_TOKEN_FREE && ftli_token_try_take(&shard->token))
+            return shard;
+        ftli_cpu_relax();
+    }
     for (uint32_t i = 0; i < device->shard_count - 1; i++) {
         shard = child(device, index + i);
         if (ftli_token_try_take(&shard->token)) {
@@ -259,6 +267,17 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
     release(shard);
     ftli_allocation_need_tick(device);
     return status;
+}
+
+bool ftli_allocation_take_middle(struct ftli_device *device, uint32_t *home, unsigned place, uint64_t bytes,
+                                 struct ftli_pages *out)
+{
+    out->header = ftli_allocation_take_shelved(device, home, place, &out->most);
+    if (FTLI_LIKELY(out->header != NULL))
+        return true;
+    int status = place < FTLI_CLASSES ? ftli_allocation_take_slot(device, home, place, out)
+                                      : ftli_allocation_take_pages(device, home, bytes, 64, out);
+    return status == FTL_OK;
 }
 
 int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)

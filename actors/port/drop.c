@@ -121,7 +121,8 @@ static void give_extension(struct ftl_runtime *runtime, struct ftli_header *head
 static void finish_post(const struct ftli_agent *agent, struct ftli_header *header)
 {
     uint32_t flags = against(agent->runtime, header);
-    leave_life(agent, header, flags);
+    if ((flags & (FTLI_HEADER_SCOPED | FTLI_HEADER_SAMPLED)) != 0)
+        leave_life(agent, header, flags);
     bool ours = is_for_port(agent, header, flags), middle = (flags & FTLI_HEADER_PAGES) != 0;
     if (ours && (flags & IN_PLACE) != 0)
         clear_flags(header, IN_PLACE);

@@ -94,7 +94,7 @@ static unsigned class_for(const struct ftl_runtime *runtime, uint64_t bytes, siz
         uint64_t power = UINT64_C(1) << (64 - __builtin_clzll(need - 1));
         return alignment <= 4096 && power <= 4096 && power <= small ? ftli_size_class(power) : 0;
     }
-    return bytes <= small && bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0;
+    return bytes <= small && bytes <= FTLI_SLOTS_UP_TO ? ftli_size_class(bytes) : 0;
 }
 
 static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
@@ -367,19 +367,19 @@ static inline bool plain_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *sh
     return true;
 }
 
-/* A header from the rack or from the shelf, inside the port. False: nothing happened, and the general way is to be taken. */
+/* A header from the rack, the shelf or the heap, inside the port. False: nothing happened, and the general way is to be taken. */
 static bool take_plain(struct ftl_runtime *runtime, struct ftli_port *port, uint64_t bytes, ftl_dtype dtype,
                        uint32_t ndim, const int64_t *shape, ftl_tensor *out)
 {
-    bool most = false;
+    struct ftli_pages memory = {NULL, false, false};
     unsigned place = ftli_allocation_place(runtime->device, bytes);
-    struct ftli_header *header;
-    if (place != 0)
-        header = ftli_allocation_take_shelved(runtime->device, &port->home, place, &most);
-    else
-        header = bytes <= runtime->allocation_settings->small_bytes && bytes <= FTLI_CLASS_MAX_BYTES
-                     ? ftli_rack_take(&port->rack, ftli_size_class(bytes))
-                     : NULL;
+    if (place != FTLI_SHELF_NONE) {
+        if (!ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
+            return false;
+    } else if (bytes <= runtime->allocation_settings->small_bytes && bytes <= FTLI_SLOTS_UP_TO) {
+        memory.header = ftli_rack_take(&port->rack, ftli_size_class(bytes));
+    }
+    struct ftli_header *header = memory.header;
     if (header == NULL)
         return false;
     uint32_t stamp_ms = ftli_u32_load_relaxed(&port->stamp_ms);
@@ -396,17 +396,20 @@ static bool take_plain(struct ftl_runtime *runtime, struct ftli_port *port, uint
         ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0 || runtime->cleanup.every_drop_is_a_message;
     uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | (slow ? FTLI_WORD_SLOW : 0));
     out->id = ftli_port_handle(port, header) | generation;
-    if (FTLI_UNLIKELY(most))
+    if (FTLI_UNLIKELY(memory.most))
         ftli_runtime_look_at_peak(runtime);
     return true;
 }
 
-static bool new_plain(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out)
+static FTLI_NOINLINE bool new_plain(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                    ftl_tensor *out)
 {
     uint64_t bytes;
     if (!plain_bytes(dtype, ndim, shape, &bytes) || bytes == 0)
         return false;
     struct ftli_port *port = ftli_port_find(runtime->number);
+    if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) != 0)
+        return false; /* it may be over its limit */
     if (port == NULL || (ftli_thread.slow_news & LOOKS_EVERY) == 0 || !ftli_port_enter(port))
         return false;
     bool made = take_plain(runtime, port, bytes, dtype, ndim, shape, out);
@@ -415,12 +418,9 @@ static bool new_plain(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, cons
     return made;
 }
 
-static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+static FTLI_NOINLINE int new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
                                      const ftl_tensor_options *options, ftl_tensor *out)
 {
-    if (options == NULL && ndim > 0 && runtime != NULL && out != NULL && shape != NULL && ftli_thread.scope == 0 &&
-        new_plain(runtime, dtype, ndim, shape, out))
-        return FTL_OK;
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
     struct birth birth = {.dtype = dtype, .ndim = ndim, .shape = shape, .alignment = 64, .options = options};
@@ -444,6 +444,15 @@ static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint
     if (status == FTL_OK)
         out->id = id;
     return status;
+}
+
+static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                     const ftl_tensor_options *options, ftl_tensor *out)
+{
+    if (options == NULL && ndim > 0 && runtime != NULL && out != NULL && shape != NULL && ftli_thread.scope == 0 &&
+        new_plain(runtime, dtype, ndim, shape, out))
+        return FTL_OK;
+    return new_checked(runtime, dtype, ndim, shape, options, out);
 }
 
 /* ---- the fast path --------------------------------------------------------------------------------------------------- */

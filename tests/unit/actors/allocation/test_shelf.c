@@ -66,13 +66,14 @@ Test(shelf, places_follow_the_sizes)
     unsigned first = device->shelf_class;
     cr_assert_eq(ftli_allocation_place(device, ftli_class_bytes(first - 1)), FTLI_SHELF_NONE, "magazines have those");
     cr_assert_eq(ftli_allocation_place(device, ftli_class_bytes(first - 1) + 1), first);
-    cr_assert_eq(ftli_allocation_place(device, 32 * KIB), FTLI_CLASSES - 1);
+    cr_assert_eq(ftli_allocation_place(device, 16 * KIB), ftli_size_class(16 * KIB));
+    cr_assert_eq(ftli_allocation_place(device, 16 * KIB + 1), FTLI_CLASSES - 1 + 5);
     cr_assert_eq(ftli_allocation_place(device, 32 * KIB + 1), FTLI_CLASSES - 1 + 9);
     cr_assert_eq(ftli_allocation_place(device, MIB), FTLI_SHELF_PLACES - 1);
     cr_assert_eq(ftli_allocation_place(device, MIB + 1), FTLI_SHELF_NONE);
     for (unsigned place = first; place < FTLI_SHELF_PLACES; place++) {
         uint64_t bytes = ftli_shelf_block_bytes(place);
-        if (place < FTLI_CLASSES || bytes > 32 * KIB)
+        if (place < FTLI_CLASSES ? bytes <= 16 * KIB : bytes > 16 * KIB)
             cr_assert_eq(ftli_allocation_place(device, bytes), place, "%llu bytes", (unsigned long long)bytes);
     }
     close_device();
