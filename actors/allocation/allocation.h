@@ -80,6 +80,13 @@ bool ftli_allocation_shelve(struct ftli_device *, struct ftli_header *);
  * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */
 void ftli_allocation_post(struct ftli_device *, struct ftli_header *);
 
+/* A FREE header with a block of the class, reclaimed by the cleanup: into a magazine that goes to the depot when it is full. By one
+ * caller at a time, the cleanup's runner. */
+void ftli_allocation_lay(struct ftli_device *, unsigned size_class, struct ftli_header *);
+/* What is not full yet goes to the depot too, by the same; whether there was any. */
+bool ftli_allocation_clear_tray(struct ftli_device *);
+uint64_t ftli_allocation_tray_bytes(const struct ftli_device *); /* of the blocks in it; any thread */
+
 /* At close, where the rest must stay: the block of a header that nobody uses any more, without its shard's mailbox. */
 void ftli_allocation_abandon(struct ftli_device *, struct ftli_header *);
 

@@ -181,7 +181,7 @@ void ftli_allocation_figures(struct ftli_device *device, struct ftli_device_figu
             sum.largest_free_run = figures.largest_free_run;
     }
     sum.short_free += sum.shelved; /* no large tensor can have it where it lies */
-    sum.depot = ftli_depot_bytes(&device->depot);
+    sum.depot = ftli_depot_bytes(&device->depot) + ftli_allocation_tray_bytes(device);
     sum.metadata += ftli_depot_metadata_bytes(&device->depot);
     *out = sum;
 }

@@ -48,6 +48,7 @@ struct ftli_device {
     uint64_t limit_bytes, hard_bytes;
     struct ftli_space space;
     struct ftli_depot depot;
+    ftli_atomic_pointer tray[FTLI_CLASSES]; /* magazines that the cleanup fills; NULL: none of the class */
     uint8_t capacity[FTLI_CLASSES]; /* of a magazine */
     uint8_t shelf_class;            /* classes from here on are in no magazine, but on shelves like pages */
     uint64_t shelf_bytes;           /* most of one shelf */

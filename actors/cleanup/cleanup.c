@@ -4,6 +4,7 @@
 
 #include <fettle/fettle.h>
 
+#include "actors/cleanup/inside.h"
 #include "tensor/extension.h"
 
 #define CASCADE_MOST 64 /* children of one header in one go; the rest comes round again */
@@ -18,6 +19,16 @@ void ftli_cleanup_init(struct ftli_cleanup *cleanup, const struct ftli_cleanup_s
 
 /* ---- the sender's side ----------------------------------------------------------------------------------------------- */
 
+static uint64_t one_sent(const struct ftli_header *header)
+{
+    return (UINT64_C(1) << FTLI_CLEANUP_SENT_SHIFT) + ftli_header_own_bytes(header);
+}
+
+bool ftli_cleanup_is_at_once(const struct ftli_cleanup *cleanup)
+{
+    return ftli_allocation_pressure(cleanup->device) >= cleanup->settings->at_once_above;
+}
+
 static unsigned lane_of(const struct ftli_cleanup *cleanup, uint64_t bytes, double pressure)
 {
     if (pressure >= cleanup->settings->emergency_above)
@@ -29,7 +40,7 @@ void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *he
 {
     double pressure = ftli_allocation_pressure(cleanup->device);
     unsigned lane = lane_of(cleanup, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)), pressure);
-    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent_bytes, ftli_header_own_bytes(header));
+    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(header));
     ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
     ftli_header_address(header, FTLI_PURPOSE_DROP, lane, ftli_header_parity(header));
     ftli_actor_post(cleanup->actor, lane, &header->u.link);
@@ -46,12 +57,10 @@ uint64_t ftli_cleanup_sent_ns(const ftli_link *item)
 void ftli_cleanup_read_backlog(const struct ftli_cleanup *cleanup, struct ftli_cleanup_backlog *out)
 {
     ftli_actor_figures figures;
-    uint64_t done = ftli_u64_load_acquire(&cleanup->done_bytes); /* first: what is done was sent */
+    struct ftli_cleanup_pending pending = ftli_cleanup_read_pending(cleanup);
     ftli_actor_read(cleanup->actor, &figures);
-    *out = (struct ftli_cleanup_backlog){.bytes = ftli_u64_load_acquire(&cleanup->sent_bytes) - done,
-                                         .oldest_ns = figures.oldest_ns};
-    for (unsigned lane = 0; lane < FTLI_LANES; lane++)
-        out->messages += figures.lanes[lane].depth;
+    *out = (struct ftli_cleanup_backlog){
+        .messages = pending.tensors, .bytes = pending.bytes, .oldest_ns = figures.oldest_ns};
 }
 
 void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
@@ -86,7 +95,6 @@ static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
     uint64_t bytes = ftli_header_own_bytes(header);
     uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
     uint32_t parity = ftli_header_parity(header);
-    ftli_u64_add_owner(&cleanup->done_bytes, bytes);
     ftli_word_quarantine(&header->word);
     header->u.link.next = cleanup->quarantine;
     cleanup->quarantine = &header->u.link;
@@ -97,7 +105,7 @@ static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
 }
 
 /* What a completion must look like: nobody refers to it, nobody has it pinned, and it is ours. */
-static bool is_valid(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
+bool ftli_cleanup_is_valid(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
 {
     if (cleanup->settings->validate == FTLI_CLEANUP_VALIDATE_NONE)
         return true;
@@ -131,13 +139,18 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
     }
     if ((flags & FTLI_HEADER_VIEW) != 0)
         cleanup->drop_reference(cleanup->user, ftli_u64_load_relaxed(&extension->root), parity);
-    if (!is_valid(cleanup, header)) {
+    ftli_u64_add_owner(&cleanup->done, one_sent(header));
+    ftli_cleanup_complete(cleanup, header);
+}
+
+void ftli_cleanup_complete(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    if (!ftli_cleanup_is_valid(cleanup, header)) {
         ftli_u64_add_owner(&cleanup->invalid, 1);
         quarantine(cleanup, header);
         return;
     }
-    ftli_header_address(header, FTLI_PURPOSE_RECLAIM, ftli_header_lane(header), parity);
-    ftli_u64_add_owner(&cleanup->done_bytes, ftli_header_own_bytes(header));
+    ftli_header_address(header, FTLI_PURPOSE_RECLAIM, ftli_header_lane(header), ftli_header_parity(header));
     ftli_allocation_post(cleanup->device, header);
 }
 
@@ -167,6 +180,7 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     ftli_u64_add_owner(&cleanup->retried, 1);
     uint64_t deadline_ns = posted_ns + (uint64_t)cleanup->settings->deadline_ns;
     if (now_ns >= deadline_ns) {
+        ftli_u64_add_owner(&cleanup->done, one_sent(header));
         quarantine(cleanup, header);
         return;
     }
@@ -186,6 +200,7 @@ static int on_tick(void *state, ftli_context *context)
     struct ftli_cleanup *cleanup = state;
     uint32_t now_ms = (uint32_t)((ftli_now_ns(context) - cleanup->opened_ns) / MS);
     uint64_t next_ms = UINT64_MAX;
+    (void)ftli_allocation_clear_tray(cleanup->device);
     ftli_link *link = cleanup->waiting;
     cleanup->waiting = NULL;
     while (link != NULL) {
@@ -232,17 +247,17 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
         break;
     default:
         ftli_u64_add_owner(&cleanup->invalid, 1);
+        ftli_u64_add_owner(&cleanup->done, one_sent(header));
         quarantine(cleanup, header);
         break;
     }
     return FTL_OK;
 }
 
+/* A parcel: it is the one message that comes here. */
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
-    (void)state;
-    (void)context;
-    (void)message;
+    ftli_cleanup_on_parcel(state, (struct ftli_parcel *)(void *)message, ftli_now_ns(context));
     return FTL_OK;
 }
 
@@ -252,6 +267,8 @@ static void after_batch(void *state, ftli_context *context)
     struct ftli_cleanup *cleanup = state;
     (void)context;
     (void)ftli_allocation_collect(cleanup->device);
+    if (ftli_cleanup_is_at_once(cleanup))
+        (void)ftli_allocation_clear_tray(cleanup->device);
     ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
     if (cleanup
             ->cascaded) /* a chain has one message at a time, which is never a batch: it would go on at each batch's age only */
@@ -281,6 +298,14 @@ const ftli_actor_operations ftli_cleanup_operations = {
 
 /* ---- a finalizer's worker ---------------------------------------------------------------------------------------------- */
 
+static int finalizer_on_message(void *state, ftli_context *context, ftli_message *message)
+{
+    (void)state;
+    (void)context;
+    (void)message;
+    return FTL_OK;
+}
+
 static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
 {
     struct ftli_finalizer_worker *worker = state;
@@ -305,7 +330,7 @@ static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, 
 
 const ftli_actor_operations ftli_finalizer_operations = {
     .type = "finalizer",
-    .on_message = on_message,
+    .on_message = finalizer_on_message,
     .on_item = finalizer_on_item,
     .restartable = true,
 };

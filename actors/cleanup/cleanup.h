@@ -13,7 +13,7 @@
 #include "actors/cleanup/settings.h"
 #include "actors/tracking/tracking.h"
 
-enum { FTLI_FINALIZER_WORKERS_MOST = 16 };
+enum { FTLI_FINALIZER_WORKERS_MOST = 16, FTLI_CLEANUP_SENT_SHIFT = 40 };
 
 struct ftli_cleanup;
 
@@ -22,6 +22,64 @@ struct ftli_finalizer_worker {
     struct ftli_cleanup *cleanup;
     ftli_actor *actor;
     ftli_atomic_u64 calls, failures;
+};
+
+/* ---- parcels: policy message ------------------------------------------------------------------------------------------
+ *
+ * A message that carries many drops of one port: the header of each, with what the cleanup must know of it, so that it touches no
+ * header of a small tensor. An entry is the header's address 48 | in its low six bits the size class; the bytes 16. A small tensor in
+ * it is FREE already, in its next generation, and belongs to the parcel; whole pages (class 0) are DROPPED.
+ * Owns: the entries. Owned by: a port (while it fills it), the mailbox, the cleanup, the pool.
+ */
+enum { FTLI_PARCEL_MOST = 248, FTLI_PARCELS_MOST = 4096, FTLI_PARCEL_REST_NS = 25 * 1000 * 1000 };
+
+struct ftli_parcel {
+    ftli_message message;
+    ftli_atomic_u32 count; /* 0: it carries nothing */
+    uint32_t parity;       /* of drain's epoch: of all its drops */
+    int64_t room;          /* until it is posted; when it is, the bytes of its blocks */
+    ftli_atomic_u64 opened_ns;
+    ftli_atomic_u32 next; /* the pool's */
+    uint32_t index;       /* its own, from 1 */
+    ftli_atomic_u64 entries[FTLI_PARCEL_MOST];
+};
+
+FTLI_INLINE uint64_t ftli_parcel_entry(const struct ftli_header *header, unsigned size_class, uint64_t bytes)
+{
+    return (uint64_t)(uintptr_t)header | size_class | bytes << 48;
+}
+
+FTLI_INLINE struct ftli_header *ftli_parcel_entry_header(uint64_t entry)
+{
+    return (struct ftli_header *)(uintptr_t)(entry & ((UINT64_C(1) << 48) - 1) & ~UINT64_C(63));
+}
+
+FTLI_INLINE unsigned ftli_parcel_entry_class(uint64_t entry)
+{
+    return (unsigned)entry & 63;
+}
+
+FTLI_INLINE uint64_t ftli_parcel_entry_bytes(uint64_t entry)
+{
+    return entry >> 48;
+}
+
+#if !defined __cplusplus
+static_assert(sizeof(struct ftli_parcel) == 2048, "32 lines");
+static_assert(FTLI_CLASSES <= 64 && FTLI_CLASS_MAX_BYTES < 65536, "an entry holds class and bytes");
+#endif
+
+struct ftli_parcels {
+    struct ftli_parcel *parcels; /* NULL: policy auto, or no address space */
+    uint32_t most;
+    ftli_atomic_u32 fresh;
+    FTLI_ALIGNED(64) ftli_atomic_u64 head; /* index 32 | count 32 */
+};
+
+/* At rest: what parcels carry whose headers do not say that they are pending. */
+struct ftli_parcels_sum {
+    uint64_t free_tensors, free_bytes, free_block_bytes;
+    uint64_t oldest_ns; /* 0: none */
 };
 
 struct ftli_cleanup {
@@ -45,8 +103,11 @@ struct ftli_cleanup {
     bool cascaded; /* in this run */
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;
-    ftli_atomic_u64 done_bytes;                  /* of drops that it has sent on or quarantined */
-    FTLI_ALIGNED(64) ftli_atomic_u64 sent_bytes; /* of drops posted to it, by their posters */
+    ftli_atomic_u64 done; /* of what was sent: what it has sent on, completed or quarantined */
+    ftli_histogram latencies;                    /* of what it completed itself */
+    struct ftli_parcels parcels;
+    /* Drops posted to it, by their posters: tensors 24 | bytes 40, and so is the difference to `done`, whatever overflowed. */
+    FTLI_ALIGNED(64) ftli_atomic_u64 sent;
 };
 
 extern const ftli_actor_operations ftli_cleanup_operations;
@@ -55,11 +116,35 @@ extern const ftli_actor_operations ftli_finalizer_operations;
 void ftli_cleanup_init(struct ftli_cleanup *, const struct ftli_cleanup_settings *);
 /* Writes time and purpose over the dimensions (the parity is there already) and posts. */
 void ftli_cleanup_send_drop(struct ftli_cleanup *, struct ftli_header *);
+
+void ftli_parcels_open(struct ftli_cleanup *); /* reserves addresses; without any there are no parcels */
+void ftli_parcels_close(struct ftli_cleanup *);
+size_t ftli_parcels_metadata_bytes(const struct ftli_cleanup *);
+void ftli_parcels_sum(const struct ftli_cleanup *, struct ftli_parcels_sum *out);
+/* An empty one, or NULL. Lock-free, allocates nothing. */
+struct ftli_parcel *ftli_parcel_take(struct ftli_cleanup *);
+void ftli_parcel_give(struct ftli_cleanup *, struct ftli_parcel *);
+/* Its block_bytes are summed. From here on it may be gone. */
+void ftli_cleanup_send_parcel(struct ftli_cleanup *, struct ftli_parcel *);
+/* Pressure is so that nothing waits for others. */
+bool ftli_cleanup_is_at_once(const struct ftli_cleanup *);
+
 /* For the mailbox: when the header was posted. */
 uint64_t ftli_cleanup_sent_ns(const ftli_link *item);
 /* Waits of failed finalizers are over: the next run tries all of them (drain, close, the end of a test). */
 void ftli_cleanup_hurry(struct ftli_cleanup *);
-/* Drops that wait in its mailbox. */
+/* Drops that were posted and not done: two loads. */
+struct ftli_cleanup_pending {
+    uint64_t tensors, bytes;
+};
+FTLI_INLINE struct ftli_cleanup_pending ftli_cleanup_read_pending(const struct ftli_cleanup *cleanup)
+{
+    uint64_t done = ftli_u64_load_acquire(&cleanup->done); /* first: what is done was sent */
+    uint64_t left = ftli_u64_load_acquire(&cleanup->sent) - done;
+    return (struct ftli_cleanup_pending){left >> FTLI_CLEANUP_SENT_SHIFT,
+                                         left & ((UINT64_C(1) << FTLI_CLEANUP_SENT_SHIFT) - 1)};
+}
+/* The same, and since when. */
 struct ftli_cleanup_backlog {
     uint64_t messages, bytes;
     uint64_t oldest_ns; /* when the oldest was posted, on the kernel's clock; 0: none waits */

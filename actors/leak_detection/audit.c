@@ -64,9 +64,9 @@ int ftli_audit_compare(const struct ftli_audit *audit, const struct ftli_totals 
     uint64_t completed = totals->completed[0] + totals->completed[1];
     uint64_t quarantined = totals->quarantined_by_parity[0] + totals->quarantined_by_parity[1];
     const struct ftli_audit_count pending = {
-        audit->dropped.tensors + audit->reclaiming.tensors,
-        audit->dropped.bytes + audit->reclaiming.bytes,
-        audit->dropped.block_bytes + audit->reclaiming.block_bytes,
+        audit->dropped.tensors + audit->reclaiming.tensors + audit->parcelled.tensors,
+        audit->dropped.bytes + audit->reclaiming.bytes + audit->parcelled.bytes,
+        audit->dropped.block_bytes + audit->reclaiming.block_bytes + audit->parcelled.block_bytes,
     };
     const struct equation equations[] = {
         {"tensors live = created - immediate - deferred", audit->live.tensors,

@@ -91,7 +91,8 @@ struct ftli_audit_count {
 };
 struct ftli_audit {
     struct ftli_audit_count live, dropped, reclaiming, quarantined;
-    struct ftli_audit_count pinned; /* the part of dropped that has pins */
+    struct ftli_audit_count parcelled; /* pending, and FREE in the table: on its way to the cleanup; not the walk's */
+    struct ftli_audit_count pinned;    /* the part of dropped that has pins */
     uint64_t free, retired, unknown;
 };
 void ftli_audit_walk(const struct ftli_leak_detection *, struct ftli_audit *out);

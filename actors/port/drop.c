@@ -1,5 +1,5 @@
 /* A drop, from the call to the post: in place, to the shard of its memory, or to the cleanup. */
-#include "actors/port/agent.h"
+#include "actors/port/outbox.h"
 #include "runtime/base/clock.h"
 #include "tensor/extension.h"
 #include "tensor/registry.h"
@@ -132,7 +132,8 @@ static void finish_post(const struct ftli_agent *agent, struct ftli_header *head
         return;
     if (!ours || middle) {
         count_deferred(agent, header);
-        ftli_deliver(agent->runtime, header);
+        if (!agent->runtime->cleanup.every_drop_is_a_message || !ftli_outbox_put(agent, header))
+            ftli_deliver(agent->runtime, header);
         return;
     }
     unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
@@ -196,6 +197,26 @@ static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
     return status == FTL_OK ? FTL_OK : ftli_stale(id);
 }
 
+/* Policy message. */
+static FTLI_NOINLINE int drop_by_parcel(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
+{
+    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+    uint32_t generation = ftli_word_generation(generation_bits);
+    int status = FTL_OK;
+    switch (ftli_outbox_drop(&agent, header, generation)) {
+    case FTLI_OUTBOX_POSTED:
+        break;
+    case FTLI_OUTBOX_DROPPED:
+        finish_post(&agent, header);
+        break;
+    default:
+        status = drop_slow(&agent, header, generation);
+        break;
+    }
+    ftli_port_leave(port);
+    return FTLI_LIKELY(status == FTL_OK) ? FTL_OK : ftli_stale(ftli_port_handle(port, header) | generation);
+}
+
 FTLI_NOINLINE int ftli_drop_stow(struct ftli_port *port, struct ftli_header *header, unsigned c)
 {
     struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
@@ -227,8 +248,10 @@ static FTLI_NOINLINE int drop_against(struct ftli_port *port, struct ftli_header
 /* Sampled, and nothing else against it: by one compare-and-swap as well. */
 static FTLI_NOINLINE int drop_in_port(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
 {
+    if (!port->finishes_sampled)
+        return drop_by_parcel(port, header, generation_bits);
     if (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) == FTLI_HEADER_SAMPLED &&
-        ftli_u32_load_relaxed(&header->cold) == 0 && port->finishes_sampled &&
+        ftli_u32_load_relaxed(&header->cold) == 0 &&
         ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_SLOW | FTLI_WORD_FIXED)) {
         uint64_t record = ftli_u64_load_relaxed(&header->record);
         return FTLI_LIKELY(ftli_record_flags(record) == FTLI_HEADER_SAMPLED)

@@ -1,12 +1,13 @@
 /* A new: the fast path for small tensors without options, and the way through options for all others. */
 #include <string.h>
 
-#include "actors/port/agent.h"
+#include "actors/port/outbox.h"
 #include "actors/port/small.h"
 #include "tensor/extension.h"
 #include "tensor/shape.h"
 
 #define PENDING_WAITS 8
+#define MESSAGE_SHARE 8
 #define LOOKS_EVERY \
     15 /* a mask: one slow new in sixteen looks at the backlog, the quick ones of middle sizes counted */
 
@@ -143,6 +144,8 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
     const char *group = cleanup_group(runtime);
     ftli_event *completed = ftli_allocation_completed(runtime->device);
     uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), (uint64_t)birth->wait_ns);
+    if (runtime->cleanup.every_drop_is_a_message)
+        ftli_outbox_hurry(agent); /* once: who wakes for each completion would wake the cleanup for nothing */
     for (;;) {
         uint32_t ticket = ftli_event_prepare(completed);
         if (agent->port != NULL)
@@ -264,23 +267,35 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
                                 : ftli_fail(FTL_ESTALE, "the scope has ended");
 }
 
+/* Where every drop is a message all memory comes back through the cleanup, so bytes count from an eighth of the mark on. */
+static bool has_more(const struct ftl_runtime *runtime, unsigned times)
+{
+    const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
+    struct ftli_cleanup_pending pending = ftli_cleanup_read_pending(&runtime->cleanup);
+    uint64_t bytes = runtime->cleanup.every_drop_is_a_message ? marks->bytes / MESSAGE_SHARE : marks->bytes;
+    return pending.tensors > (uint64_t)times * marks->pending || pending.bytes > times * bytes;
+}
+
 /* How much more than its marks the cleanup has before it: messages, bytes, or age. */
 static bool is_behind(struct ftl_runtime *runtime, unsigned times)
 {
-    const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
     struct ftli_cleanup_backlog backlog;
+    if (has_more(runtime, times))
+        return true;
     ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
-    uint64_t now_ns = backlog.oldest_ns != 0 ? ftli_kernel_coarse_ns(runtime->kernel) : 0;
-    return backlog.messages > (uint64_t)times * marks->pending || backlog.bytes > times * marks->bytes ||
-           now_ns > backlog.oldest_ns + times * (uint64_t)marks->age_ns;
+    uint64_t age_ns = times * (uint64_t)runtime->topology->back_pressure.age_ns;
+    return backlog.oldest_ns != 0 && ftli_kernel_coarse_ns(runtime->kernel) > backlog.oldest_ns + age_ns;
 }
 
-/* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. Where every drop is a message each slow
- * new looks; else one in sixteen. */
-static void press_back(struct ftl_runtime *runtime)
+/* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. One slow new in sixteen looks; where every
+ * drop is a message each of them at what costs little. */
+static void press_back(const struct ftli_agent *agent)
 {
-    uint32_t mask = runtime->cleanup.every_drop_is_a_message ? 0 : LOOKS_EVERY;
-    if ((ftli_thread.slow_news++ & mask) != 0 || !is_behind(runtime, 1))
+    struct ftl_runtime *runtime = agent->runtime;
+    bool looks = (ftli_thread.slow_news++ & LOOKS_EVERY) == 0;
+    if (runtime->cleanup.every_drop_is_a_message && looks)
+        ftli_outbox_look(agent);
+    if (!(looks && is_behind(runtime, 1)) && !(runtime->cleanup.every_drop_is_a_message && has_more(runtime, 1)))
         return;
     ftli_actor_wake(runtime->cleanup.actor);
     if (ftli_kernel_is_service_thread(runtime->kernel))
@@ -341,7 +356,7 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
     if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) >
         runtime->cleanup.settings->quarantine_limit_bytes)
         return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
-    press_back(runtime);
+    press_back(agent);
     struct ftli_header *header;
     return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);
 }

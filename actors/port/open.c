@@ -252,6 +252,8 @@ static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
     runtime->cleanup.opened_ns = runtime->opened_ns;
     runtime->cleanup.drop_reference = drop_reference;
     runtime->cleanup.user = runtime;
+    if (runtime->cleanup.every_drop_is_a_message)
+        ftli_parcels_open(&runtime->cleanup);
 }
 
 static int init_watchers(struct ftl_runtime *runtime)
@@ -355,6 +357,7 @@ void ftli_runtime_tear_down(struct ftl_runtime *runtime)
     ftli_leak_detection_fini(&runtime->leak_detection);
     ftli_tracking_fini(&runtime->tracking);
     ftli_device_close(runtime->device);
+    ftli_parcels_close(&runtime->cleanup);
     ftli_scopes_fini(&runtime->scopes);
     if (runtime->table.headers != NULL)
         ftli_table_close(&runtime->table);
@@ -467,6 +470,8 @@ int ftl_runtime_run(ftl_runtime *runtime, const char *threads, int64_t budget_ns
     if (!ftli_runtime_is_open(runtime) || !ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
     int status = FTL_ENOTSUP;
+    if (!ftli_port_is_inherited(runtime) && runtime->cleanup.every_drop_is_a_message)
+        (void)ftli_port_post_outboxes(runtime, FTLI_NEVER_NS);
     if (!ftli_port_is_inherited(runtime))
         status = ftli_kernel_run(runtime->kernel, threads, (uint64_t)budget_ns, left);
     ftli_runtime_leave(runtime);

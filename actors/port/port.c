@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "actors/port/agent.h"
+#include "actors/port/outbox.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
 #include "tensor/registry.h"
@@ -11,6 +11,8 @@
 #define IDLE_NS     (UINT64_C(50) * 1000 * 1000)
 #define CLAIMS_MOST 64
 #define PORTS_LEAST 64
+#define CALL_LOOKS  500
+#define OLD_NS      (UINT64_C(25) * 1000 * 1000) /* of a parcel: then the tick posts it */
 
 struct ftli_port ftli_no_port;
 _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec"))) = {
@@ -172,6 +174,8 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
         port->countdown[c] = ftli_sample_class_countdown(port, c);
     ftli_rack_init(&port->rack, runtime->device);
+    ftli_pointer_store_relaxed(&port->parcels[0], NULL);
+    ftli_pointer_store_relaxed(&port->parcels[1], NULL);
     ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
     ftli_u32_store_release(&port->runtime, runtime->number);
     ftli_u32_store_release(&port->gate, FTLI_GATE_OPEN);
@@ -192,7 +196,8 @@ static void open_after_claim(struct ftli_port *port)
 }
 
 /* A dead thread's port waits for the next thread. Its busy word may have been left set, by a thread that was ended inside a
- * call; nobody is inside any more. */
+ * call; nobody is inside any more. What lies in its outbox stays there, for the next thread or the tick: this may be a drop, which makes
+ * one system call at most. */
 static void vacate(struct ftli_port *port, struct ftl_runtime *runtime, uint64_t now_ns)
 {
     if (!take_in_state(port, FTLI_PORT_USED))
@@ -286,6 +291,7 @@ static void remember(struct ftli_thread *thread, struct ftli_port *port, uint32_
     thread->ports[0] = port;
     thread->port = port;
     thread->runtime = runtime;
+    thread->slow_news = 0; /* so that in simulation one seed is one history */
     ftli_thread_turn(thread);
 }
 
@@ -346,6 +352,7 @@ static uint64_t activity_of(const struct ftli_port *port)
         ftli_u64_load_relaxed(&port->counters.created_bytes) + ftli_u64_load_relaxed(&port->counters.immediate_bytes);
     for (unsigned c = 0; c < 3; c++)
         sum += ftli_u64_load_relaxed(&port->counters.created[c]) + ftli_u64_load_relaxed(&port->counters.immediate[c]);
+    sum += ftli_u64_load_relaxed(&port->counters.deferred[0]) + ftli_u64_load_relaxed(&port->counters.deferred[1]);
     return sum;
 }
 
@@ -367,6 +374,56 @@ static void claim(struct ftli_port *const *idle, uint32_t n, struct ftli_device 
             (void)ftli_rack_flush(&port->rack, device);
         open_after_claim(port);
     }
+}
+
+/* A call that is inside is short: it is waited for, unless its thread lost the processor. The gate is shut meanwhile. */
+static bool is_left_soon(const struct ftli_port *port)
+{
+    for (unsigned i = 0; i < CALL_LOOKS; i++) {
+        if (ftli_u32_load_seq_cst(&port->busy) == 0) /* pairs: port-busy */
+            return true;
+        ftli_cpu_relax();
+    }
+    return false;
+}
+
+/* Of the ports whose gate this call has shut, or close for ever. Returns how many a thread is inside of. */
+static uint32_t post_outboxes(struct ftl_runtime *runtime, struct ftli_port *const *shut, uint32_t n)
+{
+    uint32_t left = 0;
+    bool any = false;
+    if (n != 0 && asymmetric)
+        (void)ftli_os_membarrier();
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_left_soon(shut[i]))
+            any |= ftli_outbox_post(shut[i]);
+        else
+            left++;
+        open_after_claim(shut[i]);
+    }
+    if (any) /* at once: they have waited */
+        ftli_actor_wake(runtime->cleanup.actor);
+    return left;
+}
+
+uint32_t ftli_port_post_outboxes(struct ftl_runtime *runtime, uint64_t until_ns)
+{
+    struct ftli_port *shut[CLAIMS_MOST];
+    uint32_t n = 0, left = 0;
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        uint64_t since_ns = port != NULL ? ftli_outbox_since_ns(port) : 0;
+        if (since_ns == 0)
+            continue;
+        if (since_ns > until_ns || n == CLAIMS_MOST)
+            left++;
+        else if (shut_for_claim(port) || ftli_u32_load_seq_cst(&port->gate) == FTLI_GATE_CLOSED)
+            shut[n++] = port;
+        else
+            left++; /* another has claimed it */
+    }
+    return left + post_outboxes(runtime, shut, n);
 }
 
 /* A thread that ended while its port held nothing is not seen by the tick, which rests then: so who asks looks, and has the
@@ -414,6 +471,8 @@ uint64_t ftli_port_claim_idle(void *user, uint64_t now_ns)
     claim(idle, n, runtime->device);
     for (uint32_t i = 0; i < n; i++)
         working += !ftli_rack_is_empty(&idle[i]->rack);
+    if (runtime->cleanup.every_drop_is_a_message)
+        working += ftli_port_post_outboxes(runtime, now_ns > OLD_NS ? now_ns - OLD_NS : 0);
     return working;
 }
 

@@ -48,6 +48,7 @@ struct ftli_port {
     ftli_atomic_u32 stamp_ms; /* the runtime's, as of the last tick or slow new */
     uint32_t home;            /* shard that is tried first */
     struct ftl_runtime *owner;
+    ftli_atomic_pointer parcels[2];   /* policy message: the open one of each parity; NULL: none. Looked at by any */
     uint64_t countdown[FTLI_CLASSES]; /* news until the next sampled one, per size class */
     struct ftli_rack rack;
     uint32_t tier_countdown[FTLI_TRACKING_TIERS + 1]; /* of those without a class, per tier; the last: of none */
@@ -161,6 +162,9 @@ uint64_t ftli_port_thread_ended_ns(struct ftli_port *, struct ftl_runtime *);
 
 /* Ports idle for 50 ms, and those of dead threads, give up their magazines. Returns how many still hold or work. */
 uint64_t ftli_port_claim_idle(void *runtime, uint64_t now_ns);
+/* Policy message: what lies in outboxes since until_ns or longer is posted, of ports that no thread is inside of; by anybody. Returns
+ * how many outboxes still hold something. */
+uint32_t ftli_port_post_outboxes(struct ftl_runtime *, uint64_t until_ns);
 /* Close begins: every gate is shut, so that new is refused and all other calls go the way without a port. */
 void ftli_port_shut_all(struct ftl_runtime *);
 /* Close: every gate shut and every call over, or false after the wait. */

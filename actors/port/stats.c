@@ -64,7 +64,8 @@ static uint64_t metadata_bytes(struct ftl_runtime *runtime, const struct ftli_de
 {
     return device->metadata + ftli_table_committed_bytes(&runtime->table) +
            ftli_scopes_metadata_bytes(&runtime->scopes) + ftli_labels_metadata_bytes(&runtime->labels) +
-           ftli_port_metadata_bytes(runtime->number) + runtime->tracking.events_bytes;
+           ftli_port_metadata_bytes(runtime->number) + runtime->tracking.events_bytes +
+           ftli_parcels_metadata_bytes(&runtime->cleanup);
 }
 
 static uint32_t pressure_level(const struct ftl_runtime *runtime)
@@ -152,13 +153,19 @@ static void read_latencies(struct ftl_runtime *runtime, ftl_stats *out)
     memset(&all, 0, sizeof all);
     for (unsigned lane = 0; lane < FTLI_LANES; lane++)
         ftli_allocation_collect_latencies(runtime->device, lane, &all);
+    ftli_histogram_collect(&runtime->cleanup.latencies, &all);
     out->reclaim_p50_ns = ftli_histogram_quantile(&all, 0.50);
     out->reclaim_p99_ns = ftli_histogram_quantile(&all, 0.99);
     out->reclaim_max_ns = all.most_ns;
     ftli_actor_figures figures;
     ftli_actor_read(runtime->cleanup.actor, &figures);
+    struct ftli_parcels_sum parcels;
+    ftli_parcels_sum(&runtime->cleanup, &parcels);
+    uint64_t oldest_ns = figures.oldest_ns;
+    if (parcels.oldest_ns != 0 && (oldest_ns == 0 || parcels.oldest_ns < oldest_ns))
+        oldest_ns = parcels.oldest_ns;
     uint64_t now_ns = ftli_kernel_coarse_ns(runtime->kernel);
-    out->oldest_pending_ns = figures.oldest_ns != 0 && figures.oldest_ns < now_ns ? now_ns - figures.oldest_ns : 0;
+    out->oldest_pending_ns = oldest_ns != 0 && oldest_ns < now_ns ? now_ns - oldest_ns : 0;
 }
 
 void ftli_runtime_read_stats(struct ftl_runtime *runtime, ftl_stats *out)
@@ -233,6 +240,10 @@ static int audit_once(struct ftl_runtime *runtime, struct ftli_totals *totals, c
     collect_all(runtime);
     ftli_runtime_totals(runtime, totals);
     ftli_audit_walk(&runtime->leak_detection, &audit);
+    struct ftli_parcels_sum parcels; /* pending too, though their headers are FREE */
+    ftli_parcels_sum(&runtime->cleanup, &parcels);
+    audit.parcelled =
+        (struct ftli_audit_count){parcels.free_tensors, parcels.free_bytes, parcels.free_block_bytes};
     int status = ftli_audit_compare(&audit, totals, why, why_bytes);
     if (status == FTL_OK)
         status = audit_bytes(runtime, totals, why, why_bytes);

@@ -24,8 +24,13 @@ static uint64_t upper_edge(unsigned bucket)
 
 void ftli_histogram_record(ftli_histogram *h, uint64_t value_ns)
 {
-    ftli_u64_add_owner(&h->counts[bucket_of(value_ns)], 1);
-    ftli_u64_add_owner(&h->sum_ns, value_ns);
+    ftli_histogram_record_many(h, value_ns, 1);
+}
+
+void ftli_histogram_record_many(ftli_histogram *h, uint64_t value_ns, uint64_t n)
+{
+    ftli_u64_add_owner(&h->counts[bucket_of(value_ns)], n);
+    ftli_u64_add_owner(&h->sum_ns, n * value_ns);
     if (value_ns > ftli_u64_load_relaxed(&h->most_ns))
         ftli_u64_store_relaxed(&h->most_ns, value_ns);
 }

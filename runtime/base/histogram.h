@@ -37,6 +37,7 @@ typedef struct {
 } ftli_histogram_snapshot;
 
 void ftli_histogram_record(ftli_histogram *, uint64_t value_ns);
+void ftli_histogram_record_many(ftli_histogram *, uint64_t value_ns, uint64_t n); /* the same value n times */
 void ftli_histogram_collect(const ftli_histogram *, ftli_histogram_snapshot *into);
 void ftli_histogram_merge(const ftli_histogram_snapshot *from, ftli_histogram_snapshot *into);
 

@@ -150,31 +150,57 @@ static void get_another_purpose(struct ftli_header *header)
     ftli_header_address(header, (enum ftli_purpose)99, ftli_header_lane(header), ftli_header_parity(header));
 }
 
+static int works(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    (void)tensor, (void)data, (void)bytes, (void)user;
+    return 0;
+}
+
+/* On its own, with a finalizer; and among others in a parcel, as whole pages. */
 Test(cleanup, what_is_not_as_it_must_be_is_quarantined)
 {
     static void (*const breaks[])(struct ftli_header *) = {lose_its_number, get_a_reference, get_a_pin,
                                                            get_another_purpose};
-    for (unsigned i = 0; i < sizeof breaks / sizeof breaks[0]; i++) {
+    static const ftl_tensor_options finalized = {.finalizer = works};
+    for (unsigned i = 0; i < 2 * sizeof breaks / sizeof breaks[0] - 1; i++) {
+        bool alone = i % 2 == 0;
+        uint64_t bytes = alone ? 700 : 70 * KIB;
         ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
-        ftl_tensor good = new_bytes(runtime, 500, NULL), bad = new_bytes(runtime, 700, NULL);
+        ftl_tensor good = new_bytes(runtime, 500, NULL), bad = new_bytes(runtime, bytes, alone ? &finalized : NULL);
         cr_assert_eq(ftl_tensor_drop(bad), FTL_OK);
         cr_assert_eq(ftl_tensor_drop(good), FTL_OK);
-        breaks[i](header_of(bad)); /* while it lies in the cleanup's mailbox */
+        breaks[i / 2](header_of(bad)); /* while it is on its way to the cleanup, or in its mailbox */
         run_for(runtime, SECOND);
         ftl_stats stats = stats_of(runtime);
         cr_assert_eq(ftli_u64_load_relaxed(&runtime->cleanup.invalid), 1, "break %u", i);
         cr_assert_eq(stats.quarantined, 1);
-        cr_assert_eq(stats.quarantined_bytes, 700);
+        cr_assert_eq(stats.quarantined_bytes, bytes);
         cr_assert_eq(stats.reclaimed, 1, "the other one goes on");
         must_agree(runtime);
         cr_assert_eq(close_cleanly(runtime).quarantined, 1);
     }
 }
 
+/* A small one is looked at when it is dropped, while its line is at hand: after that nobody refers to it. */
+Test(cleanup, a_small_tensor_that_is_not_as_it_must_be_never_comes_into_a_parcel)
+{
+    ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
+    ftl_tensor good = new_bytes(runtime, 500, NULL), bad = new_bytes(runtime, 700, NULL);
+    lose_its_number(header_of(bad));
+    cr_assert_eq(ftl_tensor_drop(bad), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(good), FTL_OK);
+    run_for(runtime, SECOND);
+    cr_assert_eq(ftli_u64_load_relaxed(&runtime->cleanup.invalid), 1);
+    cr_assert_eq(stats_of(runtime).quarantined, 1);
+    cr_assert_eq(stats_of(runtime).reclaimed, 1);
+    must_agree(runtime);
+    cr_assert_eq(close_cleanly(runtime).quarantined, 1);
+}
+
 Test(cleanup, validates_nothing_where_it_is_told_so)
 {
     ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message\nactors.cleanup.validate: none");
-    ftl_tensor bad = new_bytes(runtime, 700, NULL);
+    ftl_tensor bad = new_bytes(runtime, 70 * KIB, NULL);
     cr_assert_eq(ftl_tensor_drop(bad), FTL_OK);
     get_a_reference(header_of(bad));
     run_for(runtime, SECOND);
@@ -183,7 +209,7 @@ Test(cleanup, validates_nothing_where_it_is_told_so)
     (void)close_cleanly(runtime);
 }
 
-/* ---- lanes --------------------------------------------------------------------------------------------------------------- */
+/* ---- parcels ------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t lane_depth(const ftl_runtime *runtime, unsigned lane)
 {
@@ -192,19 +218,96 @@ static uint64_t lane_depth(const ftl_runtime *runtime, unsigned lane)
     return figures.lanes[lane].depth;
 }
 
+/* Pending from the drop on; posted when the parcel has no room; completed by the cleanup, and given out again by new. */
+Test(cleanup, many_drops_are_one_message)
+{
+    ftl_tensor tensors[FTLI_PARCEL_MOST];
+    ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
+    for (unsigned i = 0; i < FTLI_PARCEL_MOST; i++)
+        tensors[i] = new_bytes(runtime, 1 + i % 64, NULL);
+    unsigned n = 0;
+    while (lane_depth(runtime, FTLI_LANE_NORMAL) == 0) {
+        cr_assert_lt(n, FTLI_PARCEL_MOST, "a parcel holds no more");
+        cr_assert_eq(ftl_tensor_drop(tensors[n]), FTL_OK);
+        cr_assert_eq(ftl_tensor_drop(tensors[n]), FTL_ESTALE);
+        cr_assert_eq(stats_of(runtime).pending, ++n);
+        must_agree(runtime);
+    }
+    cr_assert_geq(n, 200);
+    cr_assert_eq(lane_depth(runtime, FTLI_LANE_NORMAL), 1);
+    struct ftli_cleanup_pending pending = ftli_cleanup_read_pending(&runtime->cleanup);
+    cr_assert_eq(pending.tensors, n);
+    cr_assert_eq(pending.bytes, n * 64);
+    run_for(runtime, SECOND);
+    ftl_stats stats = stats_of(runtime);
+    cr_assert_eq(stats.reclaimed, n);
+    cr_assert_eq(stats.deferred, n);
+    cr_assert_eq(stats.pending_bytes, 0);
+    cr_assert_leq(stats.reclaim_max_ns, 100 * MS);
+    cr_assert_gt(stats.reclaim_p50_ns, 0);
+    cr_assert_eq(ftli_cleanup_read_pending(&runtime->cleanup).tensors, 0);
+    must_agree(runtime);
+    for (; n < FTLI_PARCEL_MOST; n++)
+        cr_assert_eq(ftl_tensor_drop(tensors[n]), FTL_OK);
+    cr_assert_eq(close_cleanly(runtime).undone, 0);
+}
+
+/* One drop, and a thread that goes on with other things: within 100 ms it is completed all the same. */
+Test(cleanup, no_drop_waits_in_a_parcel_for_long)
+{
+    ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
+    for (unsigned i = 0; i < 20; i++) {
+        ftl_tensor tensor = new_bytes(runtime, i % 2 == 0 ? 64 : 100 * KIB, NULL);
+        cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+        for (unsigned k = 0; k < 10; k++) {
+            run_for(runtime, 10 * MS);
+            tensor = new_bytes(runtime, 128, &(ftl_tensor_options){.label = "busy"});
+            cr_assert_eq(ftl_tensor_retain(tensor), FTL_OK);
+        }
+        cr_assert_eq(stats_of(runtime).pending, 0, "drop %u", i);
+    }
+    cr_assert_eq(stats_of(runtime).reclaimed, 20);
+    cr_assert_leq(stats_of(runtime).reclaim_max_ns, 100 * MS);
+    (void)close_cleanly(runtime);
+}
+
+/* Without an empty parcel each drop is posted on its own, as without the pool. */
+Test(cleanup, without_parcels_each_drop_is_a_message_of_its_own)
+{
+    ftl_tensor tensors[10];
+    ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
+    uint32_t most = runtime->cleanup.parcels.most;
+    cr_assert_geq(most, 64);
+    runtime->cleanup.parcels.most = 0;
+    for (unsigned i = 0; i < 10; i++)
+        tensors[i] = new_bytes(runtime, 100, NULL);
+    for (unsigned i = 0; i < 10; i++)
+        cr_assert_eq(ftl_tensor_drop(tensors[i]), FTL_OK);
+    cr_assert_eq(lane_depth(runtime, FTLI_LANE_NORMAL), 10);
+    must_agree(runtime);
+    run_for(runtime, SECOND);
+    cr_assert_eq(stats_of(runtime).reclaimed, 10);
+    must_agree(runtime);
+    runtime->cleanup.parcels.most = most;
+    cr_assert_eq(close_cleanly(runtime).undone, 0);
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------------------------------- */
+
 Test(cleanup, size_and_pressure_choose_the_lane)
 {
     ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message\nactors.cleanup.high_lane_from: 1MiB\n"
                                           "devices.cpu.limit: 100MiB\ndevices.cpu.hard: 100%");
     ftl_tensor small = new_bytes(runtime, 100, NULL), big = new_bytes(runtime, MIB, NULL);
     cr_assert_eq(ftl_tensor_drop(small), FTL_OK);
+    cr_assert_eq(ftli_port_post_outboxes(runtime, FTLI_NEVER_NS), 0);
     cr_assert_eq(lane_depth(runtime, FTLI_LANE_NORMAL), 1);
     cr_assert_eq(ftl_tensor_drop(big), FTL_OK);
     cr_assert_eq(lane_depth(runtime, FTLI_LANE_HIGH), 1);
     struct ftli_cleanup_backlog backlog;
     ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
     cr_assert_eq(backlog.messages, 2);
-    cr_assert_eq(backlog.bytes, 100 + MIB);
+    cr_assert_eq(backlog.bytes, 128 + MIB, "a parcel counts blocks");
     run_for(runtime, SECOND);
     ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
     cr_assert_eq(backlog.messages, 0);

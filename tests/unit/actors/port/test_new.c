@@ -12,7 +12,8 @@ Test(new, at_the_limit_it_waits_for_what_is_pending)
     ftl_tensor tensor = {0};
     const ftl_tensor_options patient = {.wait_ns = (int64_t)SECOND}, hasty = {.wait_ns = -1};
     ftl_runtime *runtime = open_simulated("devices.cpu.limit: 64MiB\ndevices.cpu.hard: 100%\n"
-                                          "actors.cleanup.policy: message\nactors.allocation.wait: 0ms");
+                                          "actors.cleanup.policy: message\nactors.allocation.wait: 0ms\n"
+                                          "back_pressure.bytes: 1GiB");
     ftl_tensor most = new_bytes(runtime, 60 * MIB, NULL);
     cr_assert_eq(ftl_bytes_new(runtime, 10 * MIB, NULL, &tensor), FTL_ELIMIT);
     cr_assert_eq(ftl_bytes_new(runtime, 65 * MIB, &patient, &tensor), FTL_ELIMIT, "more than there is");

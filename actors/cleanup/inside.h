@@ -1,0 +1,14 @@
+/* What cleanup's own files share. */
+#ifndef FTLI_ACTORS_CLEANUP_INSIDE_H
+#define FTLI_ACTORS_CLEANUP_INSIDE_H
+
+#include "actors/cleanup/cleanup.h"
+
+/* What a completion must look like, of a header that is RECLAIMING. */
+bool ftli_cleanup_is_valid(const struct ftli_cleanup *, const struct ftli_header *);
+/* A header that is RECLAIMING and has nothing left to finish: validated, then to its shard, or to the quarantine. */
+void ftli_cleanup_complete(struct ftli_cleanup *, struct ftli_header *);
+/* All of a parcel. The parcel goes back to the pool. */
+void ftli_cleanup_on_parcel(struct ftli_cleanup *, struct ftli_parcel *, uint64_t now_ns);
+
+#endif
