@@ -103,8 +103,8 @@ struct ftli_cleanup {
     bool cascaded; /* in this run */
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;
-    ftli_atomic_u64 done; /* of what was sent: what it has sent on, completed or quarantined */
-    ftli_histogram latencies;                    /* of what it completed itself */
+    ftli_atomic_u64 done;     /* of what was sent: what it has sent on, completed or quarantined */
+    ftli_histogram latencies; /* of what it completed itself */
     struct ftli_parcels parcels;
     /* Drops posted to it, by their posters: tensors 24 | bytes 40, and so is the difference to `done`, whatever overflowed. */
     FTLI_ALIGNED(64) ftli_atomic_u64 sent;

@@ -14,7 +14,8 @@ void ftli_parcels_open(struct ftli_cleanup *cleanup)
 {
     struct ftli_parcels *pool = &cleanup->parcels;
     uint32_t most = FTLI_PARCELS_MOST;
-    uint64_t room = ftli_os_address_limit_bytes(); /* under such a limit: fewer; without any, each drop is posted on its own */
+    uint64_t room =
+        ftli_os_address_limit_bytes(); /* under such a limit: fewer; without any, each drop is posted on its own */
     while (most > 1 && room / 64 < (uint64_t)most * sizeof(struct ftli_parcel))
         most /= 2;
     pool->parcels = ftli_os_reserve((size_t)most * sizeof(struct ftli_parcel), 4096);

@@ -85,7 +85,8 @@ FTLI_INLINE void append(struct ftli_port *port, struct ftli_parcel *parcel, uint
 
 /* The order is that of every drop: the word, the counters, the post. What stands against the tensor is looked at when it is ours: a
  * link may have come and gone meanwhile. Then it is made DROPPED, which nobody could tell from FREE, and goes the long way. */
-enum ftli_outbox_result ftli_outbox_drop(const struct ftli_agent *agent, struct ftli_header *header, uint32_t generation)
+enum ftli_outbox_result ftli_outbox_drop(const struct ftli_agent *agent, struct ftli_header *header,
+                                         uint32_t generation)
 {
     struct ftli_port *port = agent->port;
     uint64_t seen = ftli_word_make(generation, FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE);

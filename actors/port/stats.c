@@ -242,8 +242,7 @@ static int audit_once(struct ftl_runtime *runtime, struct ftli_totals *totals, c
     ftli_audit_walk(&runtime->leak_detection, &audit);
     struct ftli_parcels_sum parcels; /* pending too, though their headers are FREE */
     ftli_parcels_sum(&runtime->cleanup, &parcels);
-    audit.parcelled =
-        (struct ftli_audit_count){parcels.free_tensors, parcels.free_bytes, parcels.free_block_bytes};
+    audit.parcelled = (struct ftli_audit_count){parcels.free_tensors, parcels.free_bytes, parcels.free_block_bytes};
     int status = ftli_audit_compare(&audit, totals, why, why_bytes);
     if (status == FTL_OK)
         status = audit_bytes(runtime, totals, why, why_bytes);
