@@ -45,6 +45,8 @@ bool ftli_rack_is_empty(const struct ftli_rack *);
 /* A FREE header with a block of the class, newest first: from the depot, or carved by a shard. `home` is the port's. */
 int ftli_allocation_refill(struct ftli_device *, struct ftli_rack *, uint32_t *home, unsigned size_class,
                            struct ftli_header **out);
+/* The same of what is ready: the rack's previous magazine, or a full one of the depot. NULL: refill. Takes no token. */
+struct ftli_header *ftli_allocation_refill_ready(struct ftli_device *, struct ftli_rack *, unsigned size_class);
 /* One without a rack: for calls that have no port. */
 int ftli_allocation_take_small(struct ftli_device *, unsigned size_class, struct ftli_header **out);
 /* A FREE header with whole pages. */

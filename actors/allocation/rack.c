@@ -220,12 +220,30 @@ static void leave_spares(struct ftli_device *device, unsigned c)
     }
 }
 
-int ftli_allocation_refill(struct ftli_device *device, struct ftli_rack *rack, uint32_t *home, unsigned c,
-                           struct ftli_header **out)
+/* Something is loaded. */
+static bool load_ready(struct ftli_rack *rack, struct ftli_device *device, unsigned c)
 {
     if (count_of(previous_of(rack, c)) > 0) {
         swap(rack, c);
-    } else if (!load_full(rack, device, c)) {
+        return true;
+    }
+    return load_full(rack, device, c);
+}
+
+struct ftli_header *ftli_allocation_refill_ready(struct ftli_device *device, struct ftli_rack *rack, unsigned c)
+{
+    if (!load_ready(rack, device, c))
+        return NULL;
+    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&device->depot.starved) != 0))
+        leave_spares(device, c);
+    ftli_allocation_need_tick(device);
+    return ftli_rack_take(rack, c);
+}
+
+int ftli_allocation_refill(struct ftli_device *device, struct ftli_rack *rack, uint32_t *home, unsigned c,
+                           struct ftli_header **out)
+{
+    if (!load_ready(rack, device, c)) {
         if (!is_real(loaded_of(rack, c)) && !load_empty(rack, device, c, true)) {
             int one = ftli_shard_carve(device, home, c, out, 1);
             return one > 0 ? FTL_OK : one;

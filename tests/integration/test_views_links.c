@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 #include <fettle/fettle.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -426,4 +428,48 @@ Test(views_links, random_graphs_agree_with_a_model)
         for (unsigned node = 0; node < NODES; node++)
             cr_assert_not(model.alive[node]);
     }
+}
+
+/* A thread that links to a handle which is not its own, while the owner makes and drops: every one of them sampled, so that the last
+ * drop looks at what stands against the tensor and ends it at once. Whoever is first, nothing is lost and nothing ends twice. */
+enum { RACES = 20000 };
+static _Atomic uint64_t racing; /* the handle of the moment */
+static _Atomic bool raced;
+static ftl_tensor racing_child;
+static void *link_to_what_is_there(void *unused)
+{
+    uint64_t links = 0;
+    (void)unused;
+    while (!atomic_load_explicit(&raced, memory_order_acquire)) {
+        ftl_tensor parent = {atomic_load_explicit(&racing, memory_order_acquire)};
+        if (parent.id != 0)
+            links += ftl_tensor_link(parent, racing_child) == FTL_OK; /* or it is gone */
+    }
+    cr_log_info("%llu links", (unsigned long long)links);
+    return NULL;
+}
+
+Test(views_links, a_link_and_the_last_drop_at_once)
+{
+    close_runtime();
+    ftl_open_options options = {.overrides = "actors.tracking.level: debug"};
+    cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
+    racing_child = make(64);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, link_to_what_is_there, NULL), 0);
+    for (unsigned i = 0; i < RACES; i++) {
+        ftl_tensor tensor = make(64);
+        atomic_store_explicit(&racing, tensor.id, memory_order_release);
+        if (i % 2 == 0) /* half of them meet the link at its beginning, half at its end */
+            cr_assert_not_null(ftl_tensor_data(tensor));
+        drop(tensor);
+    }
+    atomic_store_explicit(&raced, true, memory_order_release);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    drop(racing_child);
+    drain();
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.live, 0, "%llu live", (unsigned long long)stats.live);
+    cr_assert_eq(stats.reclaimed, stats.created);
 }
