@@ -104,6 +104,13 @@ void ftli_allocation_gather(struct ftli_device *);
 /* Free pages beyond keep_bytes back to the OS, about budget_bytes at most (0: no bound). Returns bytes. */
 uint64_t ftli_allocation_purge(struct ftli_device *, uint64_t keep_bytes, uint64_t budget_bytes);
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *);
+/* ftli_heap_purge_slabs over the shards, one after the other. True: the pass is over, and the cursor zero but for its sums. */
+struct ftli_shards_cursor {
+    uint32_t shard, size_class, number; /* where the pass stands */
+    uint32_t young;                     /* slabs that the next pass may take something from */
+    uint64_t bytes;                     /* given back */
+};
+bool ftli_allocation_purge_slabs(struct ftli_device *, struct ftli_shards_cursor *, uint32_t most, bool all);
 /* Headers and cells that nobody uses go from the shards to the table, up to `most` of each; false: there are more. */
 bool ftli_allocation_gather_headers(struct ftli_device *, uint32_t most);
 /* ftli_table_give_back. */

@@ -8,7 +8,7 @@
  *            any thread that was handed the address.
  * Invariants (ftli_heap_check walks and proves them)
  *            spans tile the heap's granules; no two merged free spans are neighbours;
- *            committed_bytes = used_bytes + free committed bytes; it covers what is resident of the heap's granules.
+ *            committed_bytes = used_bytes + free committed bytes, where a page of a slab that went back is not used; it covers what is resident of the heap's granules.
  * Failure    A give never needs memory and never fails on what was taken; FTL_EINTERNAL means the address is not a block
  *            of this heap, and nothing was changed. Outputs are untouched on failure.
  */
@@ -82,21 +82,31 @@ int ftli_heap_donate(struct ftli_heap *, const struct ftli_segment *);
  * about budget_bytes in one call (0: no bound). Returns what was given back. */
 size_t ftli_heap_purge(struct ftli_heap *, size_t keep_bytes, size_t budget_bytes);
 size_t ftli_heap_free_resident_bytes(const struct ftli_heap *); /* free and committed */
+/* Pages of slabs that hold free slots alone: those of up to `most` slabs from the cursor on go back if nothing changed in the slab
+ * since the pass before, or (all) in any case. Classes of less than 1 KiB are passed by. True: the pass is over, and the cursor
+ * is zero again. The pages come back, charged, when a slot in them is taken. */
+struct ftli_slab_cursor {
+    unsigned size_class;
+    uint32_t number; /* of the slab looked at last */
+    uint32_t young;  /* slabs so far that the next pass may take something from */
+    uint64_t bytes;  /* given back so far */
+};
+bool ftli_heap_purge_slabs(struct ftli_heap *, struct ftli_slab_cursor *, uint32_t most, bool all);
 /* Free pages that do not serve go back instead of growing by fresh ones: about `bytes`, all but a 32nd of what is in use. */
 size_t ftli_heap_trade(struct ftli_heap *, size_t bytes);
 
 /* ---- figures: all kept incrementally, but for largest_free_run */
 struct ftli_heap_figures {
     uint64_t committed_bytes; /* used + free_committed */
-    uint64_t used_bytes;      /* pages in taken spans and slabs */
+    uint64_t used_bytes;      /* pages in taken spans and slabs, but for those that went back */
     uint64_t free_bytes;      /* pages in no span, committed or not */
     uint64_t free_committed_bytes;
-    uint64_t slab_bytes;       /* pages in slabs, part of used */
+    uint64_t slab_bytes;       /* pages in slabs, part of used, likewise */
     uint64_t slab_free_bytes;  /* of these: slots free, and tails */
     uint64_t short_free_bytes; /* free committed bytes in runs shorter than 1 MiB, slab_free_bytes included */
     uint64_t largest_free_run; /* bytes */
     uint64_t free_runs;
-    uint64_t segments_bytes; /* granules owned: used + free */
+    uint64_t segments_bytes; /* granules owned: used + free + pages of slabs that went back */
     uint64_t metadata_bytes; /* descriptors and slab headers of this heap */
 };
 void ftli_heap_figures(const struct ftli_heap *, struct ftli_heap_figures *);
@@ -122,7 +132,8 @@ struct ftli_heap {
     struct ftli_heap_options options;
     uint64_t granules;        /* owned; used + free pages = granules * 512 */
     uint64_t used_pages;      /* in taken spans and slabs */
-    uint64_t committed_pages; /* used + free committed */
+    uint64_t gone_pages;      /* of them: in slabs, given back */
+    uint64_t committed_pages; /* used - gone + free committed */
     uint64_t merged_runs;     /* free runs in the two indices below */
     uint64_t merged_short;    /* committed pages of those that are shorter than FTLI_RUN_PAGES */
     uint64_t quick_pages;     /* in spans that wait, all committed */

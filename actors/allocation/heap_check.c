@@ -18,13 +18,14 @@ static uint64_t count_waiting(const struct ftli_heap *heap, uint32_t *longest)
 
 void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *out)
 {
-    uint64_t slab_bytes = heap->slab_pages << FTLI_PAGE_SHIFT, slab_free_bytes = slab_bytes - heap->slab_used_bytes;
+    uint64_t slab_bytes = (heap->slab_pages - heap->gone_pages) << FTLI_PAGE_SHIFT,
+             slab_free_bytes = slab_bytes - heap->slab_used_bytes;
     uint32_t whole = ftli_free_index_longest(&heap->whole), longest = ftli_free_index_longest(&heap->rest);
     longest = whole > longest ? whole : longest;
     uint64_t runs = heap->merged_runs + count_waiting(heap, &longest);
     *out = (struct ftli_heap_figures){
         .committed_bytes = heap->committed_pages << FTLI_PAGE_SHIFT,
-        .used_bytes = heap->used_pages << FTLI_PAGE_SHIFT,
+        .used_bytes = (heap->used_pages - heap->gone_pages) << FTLI_PAGE_SHIFT,
         .free_bytes = ftli_heap_free_pages(heap) << FTLI_PAGE_SHIFT,
         .free_committed_bytes = ftli_heap_free_committed_pages(heap) << FTLI_PAGE_SHIFT,
         .slab_bytes = slab_bytes,
@@ -114,11 +115,11 @@ static bool check_used(struct walk *w, uint32_t number, const struct ftli_page *
 {
     uint32_t committed = ftli_heap_count_committed(w->heap, number, head->pages);
     w->used += head->pages;
-    if (committed != head->pages) {
-        return FAIL(w, "used span at page %u: %u pages, committed %u", number, head->pages, committed);
+    if (head->state == FTLI_PAGE_SLAB) {
+        return ftli_heap_check_slab(w->heap, head, number, &w->slabs, w->why, w->why_bytes);
     }
-    return head->state != FTLI_PAGE_SLAB ||
-           ftli_heap_check_slab(w->heap, head, number, &w->slabs, w->why, w->why_bytes);
+    return committed == head->pages ||
+           FAIL(w, "used span at page %u: %u pages, committed %u", number, head->pages, committed);
 }
 
 /* One span, which must lie wholly in the heap and have nothing tagged inside. */
@@ -233,7 +234,8 @@ bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
            equal(&w, "used pages", heap->used_pages, w.used) &&
            equal(&w, "free pages", ftli_heap_free_pages(heap), w.free) &&
            equal(&w, "committed pages", heap->committed_pages, w.committed) &&
-           equal(&w, "committed = used + free committed", w.committed, w.used + w.free_committed) &&
+           equal(&w, "pages of slabs that went back", heap->gone_pages, w.slabs.gone) &&
+           equal(&w, "committed = used + free committed", w.committed, w.used - w.slabs.gone + w.free_committed) &&
            equal(&w, "committed pages in short runs", heap->merged_short, w.short_committed) &&
            equal(&w, "waiting pages", heap->quick_pages, w.quick) && waiting_listed(&w) &&
            ftli_heap_check_slab_trees(heap, &w.slabs, why, why_bytes);

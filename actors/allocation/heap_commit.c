@@ -65,6 +65,28 @@ static void advise(struct ftli_heap *heap, struct ftli_granule *granule, const s
     }
 }
 
+int ftli_heap_charge(struct ftli_heap *heap, uint32_t pages)
+{
+    const struct ftli_heap_options *options = &heap->options;
+    size_t bytes = (size_t)pages << FTLI_PAGE_SHIFT;
+    size_t trade_bytes = options->trade ? options->trade(options->context, bytes) : 0;
+    if (trade_bytes) {
+        (void)ftli_heap_trade(heap, trade_bytes);
+    }
+    return !options->charge || options->charge(options->context, bytes) ? FTL_OK : FTL_ELIMIT;
+}
+
+void ftli_heap_bring_back(struct ftli_heap *heap, uint32_t number)
+{
+    struct ftli_granule *granule = ftli_space_granule(heap->options.space, number);
+    unsigned page = number % FTLI_GRANULE_PAGES;
+    granule->written[page / 64] |= (uint64_t)1 << (page % 64);
+    granule->written_pages++;
+    granule->committed++;
+    heap->committed_pages++;
+    heap->gone_pages--;
+}
+
 int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32_t number, uint32_t pages)
 {
     uint32_t end = number + pages, need = 0;
@@ -82,13 +104,11 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
     if (need == 0 && !heap->any_huge) { /* then all are written */
         return FTL_OK;
     }
-    if (need && heap->options.trade) { /* the span is in no index, and nothing waits unmerged: the rest may change */
-        size_t bytes = heap->options.trade(heap->options.context, (size_t)need << FTLI_PAGE_SHIFT);
+    if (need) { /* the span is in no index, and nothing waits unmerged: the rest may change meanwhile */
         FTLI_ASSERT(heap->quick_pages == 0, "%llu pages wait unmerged", (unsigned long long)heap->quick_pages);
-        (void)(bytes ? ftli_heap_trade(heap, bytes) : 0);
-    }
-    if (need && heap->options.charge && !heap->options.charge(heap->options.context, (size_t)need << FTLI_PAGE_SHIFT)) {
-        return FTL_ELIMIT;
+        if (ftli_heap_charge(heap, need) != FTL_OK) {
+            return FTL_ELIMIT;
+        }
     }
     for (uint32_t n = number; n < end;) {
         struct ftli_piece piece = ftli_heap_piece(heap, n, end);

@@ -32,7 +32,7 @@ static inline uint64_t ftli_heap_free_pages(const struct ftli_heap *heap)
 
 static inline uint64_t ftli_heap_free_committed_pages(const struct ftli_heap *heap)
 {
-    return heap->committed_pages - heap->used_pages;
+    return heap->committed_pages + heap->gone_pages - heap->used_pages;
 }
 
 /* The part of a span that lies in one granule: pages from..to - 1 of it. */
@@ -81,9 +81,17 @@ bool ftli_heap_all_zero(const struct ftli_heap *, uint32_t number, uint32_t page
 /* Makes some pages of a free span usable; its count follows (a huge granule is committed whole, all of it inside the span).
  * FTL_ELIMIT changes nothing. */
 int ftli_heap_commit(struct ftli_heap *, struct ftli_free_span *, uint32_t number, uint32_t pages);
+/* Leave for so many pages more, after what the device has go back for them. FTL_ELIMIT. No span may be out of the index while
+ * others wait unmerged. */
+int ftli_heap_charge(struct ftli_heap *, uint32_t pages);
+/* Pages of a slab that went back are used again, and charged. */
+void ftli_heap_bring_back(struct ftli_heap *, uint32_t number);
 /* The page's descriptor is written: it and its neighbours are resident from now on. */
 void ftli_heap_count_metadata(struct ftli_heap *, uint32_t number);
 size_t ftli_granule_metadata_bytes(const struct ftli_granule *);
+
+/* ---- heap_purge.c: pages in use whose contents nobody needs; how many went back (none: the system refused). */
+uint32_t ftli_heap_discard(struct ftli_heap *, uint32_t number, uint32_t pages);
 
 /* ---- heap_slab.c */
 /* A slot back to its slab; FTL_EINTERNAL: no slot in use begins there. */
@@ -91,7 +99,7 @@ int ftli_heap_give_to_slab(struct ftli_heap *, struct ftli_slab *, const char *a
 void ftli_heap_release_spare_slabs(struct ftli_heap *);
 void ftli_heap_fini_slabs(struct ftli_heap *);
 struct ftli_slab_totals {
-    uint64_t pages, used_bytes, partial;
+    uint64_t pages, gone, used_bytes, partial;
     uint64_t header_bytes; /* on the way in: of the descriptors; slab headers are added to it */
 };
 /* The slab whose first page is `number`; then, when all were seen, the trees against the totals. */

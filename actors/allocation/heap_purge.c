@@ -50,6 +50,24 @@ static void split_granule(struct ftli_granule *granule)
     granule->huge = false;
 }
 
+uint32_t ftli_heap_discard(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    uint32_t end = number + pages, done = 0;
+    if (!ftli_os_discard(ftli_space_address(heap->options.space, number), (size_t)pages << FTLI_PAGE_SHIFT)) {
+        return 0;
+    }
+    while (number < end) {
+        struct ftli_piece piece = ftli_heap_piece(heap, number, end);
+        if (piece.granule->huge) {
+            split_granule(piece.granule);
+        }
+        done += forget(heap, piece);
+        number += piece.to - piece.from;
+    }
+    FTLI_ASSERT(done == pages, "%u of %u pages were committed", done, pages);
+    return done;
+}
+
 /* Purges about `most` pages of the free span, its upper end first; what it did not reach stays committed. split: huge
  * granules that are free in part as well. */
 static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t most, bool split)

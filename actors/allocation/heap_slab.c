@@ -13,7 +13,9 @@
 #define LONG_PAGES    64u /* 256 KiB */
 #define RISE_PAGES    4u  /* what making slabs one after the other leads to */
 #define CHUNK_BYTES   ((size_t)1 << 16)
-#define WASTE_INVERSE 14u /* the tail is less than a 14th (7 %) of the slab */
+#define GIVES_FROM    1024u /* bytes of a slot: below, pages of free slots alone are rare, and looking for them dear */
+#define GONE_MOST     64u   /* pages of a slab that `gone` has a bit for */
+#define WASTE_INVERSE 14u   /* the tail is less than a 14th (7 %) of the slab */
 
 struct ftli_slab {
     struct ftli_slab *left, *right; /* the tree of slabs with a free slot; left: the next unused header */
@@ -24,10 +26,11 @@ struct ftli_slab {
     uint32_t inverse; /* 2^31 / (slot bytes / 64), rounded up */
     uint32_t slot_bytes;
     uint32_t size_class;
-    uint32_t unused;
+    uint32_t seen;                   /* slots free at the last pass that looked for pages to give back */
+    uint64_t gone;                   /* bit i: the memory of page i went back; no slot in use touches it */
     uint64_t taken[SLOTS_MOST / 64]; /* bits past `slots` are set */
 };
-_Static_assert(sizeof(struct ftli_slab) == 120, "what a slab costs beside its pages");
+_Static_assert(sizeof(struct ftli_slab) == 128, "what a slab costs beside its pages");
 
 struct ftli_slab_chunk {
     struct ftli_slab_chunk *next;
@@ -201,8 +204,16 @@ static void release_slab(struct ftli_heap *heap, struct ftli_slab *slab)
     ftli_heap_page(heap, number)->state = FTLI_PAGE_USED;
     heap->slab_pages -= pages;
     heap->classes[slab->size_class].pages -= pages;
+    uint32_t gone = (uint32_t)__builtin_popcountll(slab->gone);
     give_header(heap, slab);
-    ftli_heap_give_span(heap, number, pages);
+    if (gone == 0) {
+        ftli_heap_give_span(heap, number, pages);
+        return;
+    }
+    ftli_heap_page(heap, number)->state = FTLI_PAGE_NONE;
+    heap->used_pages -= pages;
+    heap->gone_pages -= gone;
+    ftli_heap_put_free(heap, number, pages, pages - gone);
 }
 
 void ftli_heap_release_spare_slabs(struct ftli_heap *heap)
@@ -256,6 +267,38 @@ static unsigned take_from(struct ftli_slab *slab, void **out, unsigned n)
     return done;
 }
 
+/* The pages of slab that a slot touches. */
+static uint64_t pages_of(const struct ftli_slab *slab, uint32_t slot)
+{
+    unsigned first = (unsigned)((size_t)slot * slab->slot_bytes >> FTLI_PAGE_SHIFT);
+    unsigned last = (unsigned)(((size_t)(slot + 1) * slab->slot_bytes - 1) >> FTLI_PAGE_SHIFT);
+    return ~(uint64_t)0 >> (63 - (last - first)) << first;
+}
+
+/* The same where pages went back: those that a slot needs come back first. Fewer than asked for: the limit. */
+static unsigned take_from_gone(struct ftli_heap *heap, struct ftli_slab *slab, void **out, unsigned n)
+{
+    unsigned done = 0;
+    for (uint32_t slot = 0; done < n && slot < slab->slots; slot++) {
+        uint64_t bit = (uint64_t)1 << (slot % 64);
+        if (slab->taken[slot / 64] & bit) {
+            continue;
+        }
+        uint64_t back = slab->gone & pages_of(slab, slot);
+        if (back && ftli_heap_charge(heap, (uint32_t)__builtin_popcountll(back)) != FTL_OK) {
+            break;
+        }
+        slab->gone &= ~back;
+        for (; back; back &= back - 1) {
+            ftli_heap_bring_back(heap, slab->number + (uint32_t)__builtin_ctzll(back));
+        }
+        slab->taken[slot / 64] |= bit;
+        slab->free--;
+        out[done++] = slab->address + (size_t)slot * slab->slot_bytes;
+    }
+    return done;
+}
+
 int ftli_heap_take_slots(struct ftli_heap *heap, unsigned size_class, void **out, unsigned n, unsigned *taken)
 {
     if (size_class == 0 || size_class >= FTLI_CLASSES || n == 0) {
@@ -272,7 +315,18 @@ int ftli_heap_take_slots(struct ftli_heap *heap, unsigned size_class, void **out
             }
             break;
         }
-        done += take_from(slab, out + done, n - done);
+        if (FTLI_LIKELY(slab->gone == 0)) {
+            done += take_from(slab, out + done, n - done);
+        } else {
+            unsigned taken_here = take_from_gone(heap, slab, out + done, n - done);
+            if (taken_here == 0 && done == 0) {
+                return FTL_ELIMIT;
+            }
+            done += taken_here;
+            if (slab->free != 0) { /* the limit, or all that was asked for */
+                break;
+            }
+        }
         if (slab->free == 0) {
             tree_remove(&class->partial, slab);
         }
@@ -299,7 +353,7 @@ int ftli_heap_give_to_slab(struct ftli_heap *heap, struct ftli_slab *slab, const
         if (slab->slots > 1) {
             tree_remove(&class->partial, slab);
         }
-        if (slab->pages > PAGES_MOST) {
+        if (slab->pages > PAGES_MOST || slab->gone) {
             release_slab(heap, slab);
         } else if (class->spare) { /* of two the lower one is kept */
             struct ftli_slab *higher = class->spare->number > slab->number ? class->spare : slab;
@@ -312,6 +366,85 @@ int ftli_heap_give_to_slab(struct ftli_heap *heap, struct ftli_slab *slab, const
         tree_insert(&class->partial, slab);
     }
     return FTL_OK;
+}
+
+/* ---- pages of free slots alone ---- */
+
+static uint64_t idle_pages(const struct ftli_slab *slab)
+{
+    uint64_t idle = ~(uint64_t)0 >> (GONE_MOST - slab->pages) & ~slab->gone;
+    for (uint32_t slot = 0; slot < slab->slots && idle; slot++) {
+        if (slab->taken[slot / 64] >> (slot % 64) & 1) {
+            idle &= ~pages_of(slab, slot);
+        }
+    }
+    return idle;
+}
+
+static uint64_t give_pages_back(struct ftli_heap *heap, struct ftli_slab *slab, uint64_t idle)
+{
+    uint64_t done = 0;
+    while (idle) {
+        unsigned from = (unsigned)__builtin_ctzll(idle);
+        uint64_t rest = ~(idle >> from);
+        unsigned pages = rest ? (unsigned)__builtin_ctzll(rest) : GONE_MOST;
+        uint64_t run = ~(uint64_t)0 >> (GONE_MOST - pages) << from;
+        if (ftli_heap_discard(heap, slab->number + from, pages) != 0) {
+            slab->gone |= run;
+            heap->gone_pages += pages;
+            done += pages;
+        }
+        idle &= ~run;
+    }
+    return done << FTLI_PAGE_SHIFT;
+}
+
+/* The slab of the class that follows a number. */
+static struct ftli_slab *slab_after(struct ftli_slab *tree, uint32_t number)
+{
+    struct ftli_slab *next = NULL;
+    while (tree) {
+        if (tree->number > number) {
+            next = tree;
+            tree = tree->left;
+        } else {
+            tree = tree->right;
+        }
+    }
+    return next;
+}
+
+bool ftli_heap_purge_slabs(struct ftli_heap *heap, struct ftli_slab_cursor *cursor, uint32_t most, bool all)
+{
+    uint64_t bytes = 0;
+    while (most > 0 && cursor->size_class < FTLI_CLASSES) {
+        struct ftli_slab *slab = ftli_class_bytes(cursor->size_class) < GIVES_FROM
+                                     ? NULL
+                                     : slab_after(heap->classes[cursor->size_class].partial, cursor->number);
+        if (!slab) {
+            cursor->size_class++;
+            cursor->number = 0;
+            continue;
+        }
+        uint64_t idle = slab->pages <= GONE_MOST ? idle_pages(slab) : 0;
+        if (!all && slab->seen != slab->free) {
+            cursor->young += idle != 0;
+        } else if (idle) {
+            bytes += give_pages_back(heap, slab, idle);
+        }
+        slab->seen = slab->free;
+        cursor->number = slab->number;
+        most--;
+    }
+    if (bytes && heap->options.uncharge) {
+        heap->options.uncharge(heap->options.context, bytes);
+    }
+    cursor->bytes += bytes;
+    if (cursor->size_class < FTLI_CLASSES) {
+        return false;
+    }
+    cursor->size_class = 0;
+    return true;
 }
 
 size_t ftli_heap_block_bytes(const struct ftli_space *space, const void *address)
@@ -382,6 +515,22 @@ bool ftli_heap_check_slab(const struct ftli_heap *heap, const struct ftli_page *
             return false;
         }
     }
+    uint32_t gone = (uint32_t)__builtin_popcountll(slab->gone);
+    uint32_t committed = ftli_heap_count_committed(heap, number, slab->pages);
+    uint64_t misplaced = 0;
+    for (uint32_t i = 0; i < slab->pages && i < GONE_MOST; i++) {
+        bool is_there = ftli_heap_count_committed(heap, number + i, 1) != 0;
+        misplaced |= (uint64_t)(is_there == (slab->gone >> i & 1)) << i;
+    }
+    for (uint32_t slot = 0; slot < slab->slots && slab->gone; slot++) {
+        misplaced |= (slab->taken[slot / 64] >> (slot % 64) & 1) ? slab->gone & pages_of(slab, slot) : 0;
+    }
+    if (committed + gone != slab->pages || misplaced) {
+        snprintf(why, why_bytes, "slab at page %u: committed %u + gone %u = pages %u; pages %llx are or are not gone",
+                 number, committed, gone, slab->pages, (unsigned long long)misplaced);
+        return false;
+    }
+    totals->gone += gone;
     totals->pages += slab->pages;
     totals->used_bytes += (uint64_t)taken * slab->slot_bytes;
     totals->partial += taken < slab->slots && heap->classes[slab->size_class].spare != slab;

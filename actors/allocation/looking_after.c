@@ -135,6 +135,24 @@ uint64_t ftli_allocation_purge(struct ftli_device *device, uint64_t keep_bytes, 
     return purged;
 }
 
+bool ftli_allocation_purge_slabs(struct ftli_device *device, struct ftli_shards_cursor *cursor, uint32_t most, bool all)
+{
+    struct ftli_shard *shard = &device->shards[cursor->shard];
+    struct ftli_slab_cursor slabs = {.size_class = cursor->size_class, .number = cursor->number};
+    ftli_token_take(&shard->token);
+    bool over = ftli_heap_purge_slabs(&shard->heap, &slabs, most, all);
+    ftli_token_release(&shard->token);
+    cursor->size_class = slabs.size_class;
+    cursor->number = slabs.number;
+    cursor->young += slabs.young;
+    cursor->bytes += slabs.bytes;
+    cursor->shard += over;
+    if (cursor->shard < device->shard_count)
+        return false;
+    cursor->shard = 0;
+    return true;
+}
+
 bool ftli_allocation_gather_headers(struct ftli_device *device, uint32_t most)
 {
     bool all = ftli_cell_gather(device->table, most) < most;

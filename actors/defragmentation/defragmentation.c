@@ -9,6 +9,7 @@
 #define SLICE_PAUSE_NS (UINT64_C(1000) * 1000)
 #define SLICE_HEADERS  2048 /* of a shard, while its token is held */
 #define SLICE_PAGES    512  /* of the table: read and given back within half a millisecond */
+#define SLICE_SLABS    64   /* likewise: their bitmaps read, runs of their pages given back */
 #define NEVER_NS       UINT64_MAX
 
 static double ratio(uint64_t part, uint64_t whole)
@@ -24,7 +25,7 @@ double ftli_fragmentation_of(const struct ftli_device_figures *figures)
 /* Differs whenever memory of the device was taken or freed, but for what ports exchange among themselves. */
 static uint64_t activity_of(const struct ftli_device_figures *figures)
 {
-    return figures->used * 3 + figures->slab_free * 5 + figures->depot * 7;
+    return (figures->used - figures->slab_free) * 3 + figures->depot * 7;
 }
 
 static struct ftli_give_back_view view_of(const struct ftli_defragmentation *defragmentation, uint64_t now_ns)
@@ -55,7 +56,7 @@ void ftli_defragmentation_init(struct ftli_defragmentation *defragmentation,
         .tick_ns = FTLI_DEFRAGMENTATION_TICK_NS,
     };
     ftli_give_back_init(&defragmentation->plan, &rules);
-    defragmentation->headers = (struct ftli_header_pages){.quarter_ns = rules.give_back_ns / 4};
+    defragmentation->pass = (struct ftli_pass){.quarter_ns = rules.give_back_ns / 4};
 }
 
 void ftli_defragmentation_attach(struct ftli_defragmentation *defragmentation, ftli_actor *actor)
@@ -121,24 +122,51 @@ static uint64_t give_back(struct ftli_defragmentation *defragmentation, uint64_t
     return purged < decision.purge_bytes && slice == SLICE_BYTES ? SLICE_PAUSE_NS : decision.again_ns;
 }
 
-/* A slice of a pass over the table; when to come again. */
-static uint64_t give_back_headers(struct ftli_defragmentation *defragmentation, uint64_t now_ns)
+static void count_given_back(struct ftli_defragmentation *defragmentation, uint64_t bytes)
 {
-    struct ftli_header_pages *headers = &defragmentation->headers;
+    if (bytes != 0)
+        (void)ftli_u64_fetch_add_relaxed(&defragmentation->given_back_bytes, bytes);
+}
+
+/* A slice of a pass; true: it was the last. */
+static bool pass_slice(struct ftli_defragmentation *defragmentation)
+{
+    struct ftli_pass *pass = &defragmentation->pass;
     struct ftli_device *device = defragmentation->world.device;
-    if (now_ns < headers->next_ns)
-        return headers->again ? headers->next_ns - now_ns : NEVER_NS;
-    if (!headers->gathered) {
-        headers->gathered = ftli_allocation_gather_headers(device, SLICE_HEADERS);
-        return SLICE_PAUSE_NS;
+    if (pass->part == FTLI_PASS_GATHER) {
+        if (ftli_allocation_gather_headers(device, SLICE_HEADERS))
+            pass->part = FTLI_PASS_TABLE;
+    } else if (pass->part == FTLI_PASS_TABLE) {
+        struct ftli_spare_swept swept = ftli_allocation_give_back_headers(device, SLICE_PAGES, false);
+        count_given_back(defragmentation, (uint64_t)swept.pages * FTLI_PAGE_BYTES);
+        if (swept.done) {
+            pass->again = swept.young != 0;
+            pass->part = FTLI_PASS_SLABS;
+        }
+    } else {
+        bool over = ftli_allocation_purge_slabs(device, &pass->slabs, SLICE_SLABS, false);
+        count_given_back(defragmentation, pass->slabs.bytes);
+        pass->slabs.bytes = 0;
+        if (over) {
+            pass->again |= pass->slabs.young != 0;
+            pass->slabs.young = 0;
+            pass->part = FTLI_PASS_GATHER;
+            return true;
+        }
     }
-    struct ftli_spare_swept swept = ftli_allocation_give_back_headers(device, SLICE_PAGES, false);
-    if (!swept.done)
+    return false;
+}
+
+/* When to come again. */
+static uint64_t go_on_with_pass(struct ftli_defragmentation *defragmentation, uint64_t now_ns)
+{
+    struct ftli_pass *pass = &defragmentation->pass;
+    if (now_ns < pass->next_ns)
+        return pass->again ? pass->next_ns - now_ns : NEVER_NS;
+    if (!pass_slice(defragmentation))
         return SLICE_PAUSE_NS;
-    headers->gathered = false;
-    headers->again = swept.young != 0;
-    headers->next_ns = ftli_deadline_ns(now_ns, headers->quarter_ns);
-    return headers->again ? headers->quarter_ns : NEVER_NS;
+    pass->next_ns = ftli_deadline_ns(now_ns, pass->quarter_ns);
+    return pass->again ? pass->quarter_ns : NEVER_NS;
 }
 
 /* Goes on while there is something to give back. Before it stops it says so, and looks once more: who freed memory a moment
@@ -149,9 +177,9 @@ static int on_tick(void *state, ftli_context *context)
     uint64_t free_bytes, now_ns = ftli_now_ns(context), trend_bits;
     ftli_u64_add_owner(&defragmentation->ticks, 1);
     ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
-    uint64_t headers_ns = give_back_headers(defragmentation, now_ns);
+    uint64_t pass_ns = go_on_with_pass(defragmentation, now_ns);
     uint64_t again_ns = give_back(defragmentation, now_ns, &free_bytes);
-    again_ns = headers_ns < again_ns ? headers_ns : again_ns;
+    again_ns = pass_ns < again_ns ? pass_ns : again_ns;
     if (again_ns > FTLI_DEFRAGMENTATION_TICK_NS) {
         ftli_u32_store_seq_cst(&defragmentation->ticking, 0);
         if (ftli_allocation_free_resident_bytes(defragmentation->world.device) > free_bytes) {
@@ -181,8 +209,7 @@ static int start(void *state, ftli_context *context)
     struct ftli_defragmentation *defragmentation = state;
     const struct ftli_give_back_rules rules = defragmentation->plan.rules;
     ftli_give_back_init(&defragmentation->plan, &rules);
-    defragmentation->headers.next_ns = 0;
-    defragmentation->headers.gathered = false;
+    defragmentation->pass = (struct ftli_pass){.quarter_ns = rules.give_back_ns / 4};
     ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
     ftli_actor_run_within(ftli_self(context), FTLI_DEFRAGMENTATION_TICK_NS);
     return FTL_OK;

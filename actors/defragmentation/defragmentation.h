@@ -27,20 +27,23 @@ struct ftli_defragmentation_world {
     ftli_kernel *kernel; /* the clock of ftli_defragmentation_now */
 };
 
-/* When the table's pages that hold only free headers go back: what nobody used from one pass to the next, a quarter of
- * give_back later. A pass is made in slices: headers are gathered from the shards, then pages are looked at. */
-struct ftli_header_pages {
+/* Pages inside what is in use, which hold only free headers or free slots: those that stayed so from one pass to the next, a
+ * quarter of give_back later, go back. A pass is made in slices: headers are gathered from the shards, the table's pages
+ * looked at, then the slabs. */
+enum ftli_pass_part { FTLI_PASS_GATHER, FTLI_PASS_TABLE, FTLI_PASS_SLABS };
+struct ftli_pass {
     uint64_t quarter_ns, next_ns; /* between passes; when the next one begins */
-    bool gathered;                /* this pass's pages are being looked at */
-    bool again;                   /* what this pass saw wants another */
+    enum ftli_pass_part part;
+    bool again;                      /* what this pass saw wants another */
+    struct ftli_shards_cursor slabs; /* what it gave back goes into given_back_bytes */
 };
 
 struct ftli_defragmentation {
     struct ftli_defragmentation_world world;
-    ftli_actor *actor;                /* NULL until attached */
-    ftli_atomic_u32 ticking;          /* a tick comes soon. pairs: give-back-again */
-    struct ftli_give_back plan;       /* the actor's alone */
-    struct ftli_header_pages headers; /* likewise */
+    ftli_actor *actor;          /* NULL until attached */
+    ftli_atomic_u32 ticking;    /* a tick comes soon. pairs: give-back-again */
+    struct ftli_give_back plan; /* the actor's alone */
+    struct ftli_pass pass;      /* likewise */
     ftli_atomic_u64 given_back_bytes, purges, ticks;
     ftli_atomic_u64 trend_bits; /* the bits of a double */
 };

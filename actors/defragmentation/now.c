@@ -7,6 +7,7 @@
 #define TARGET      0.2 /* DESIGN.md section 6: under 20 % is good */
 #define TIME_NS     UINT64_C(1000000000)
 #define SLICE_BYTES (UINT64_C(4) << 20)
+#define SLICE_SLABS 64
 #define SLICE_SLOTS 4096 /* headers of a shard, while its token is held; pages of the table */
 
 enum { STOPPED_REACHED = 0, STOPPED_NOTHING_MOVABLE = 1, STOPPED_TIME = 2 };
@@ -41,6 +42,15 @@ static void give_back_headers(struct ftli_device *device, const struct budget *b
     }
 }
 
+/* Pages of slabs that hold free slots alone. */
+static void give_back_slabs(struct ftli_device *device, const struct budget *budget, ftl_defragment_result *result)
+{
+    struct ftli_shards_cursor cursor = {0};
+    while (!ftli_allocation_purge_slabs(device, &cursor, SLICE_SLABS, true) && !is_over(budget))
+        ;
+    result->released_bytes += cursor.bytes;
+}
+
 /* Slices until nothing goes any more; false: the time is over. */
 static bool purge_all(struct ftli_defragmentation *defragmentation, const struct budget *budget,
                       ftl_defragment_result *result)
@@ -51,6 +61,7 @@ static bool purge_all(struct ftli_defragmentation *defragmentation, const struct
     while (ftli_allocation_collect(device) != 0 && !is_over(budget))
         ;
     give_back_headers(device, budget, result);
+    give_back_slabs(device, budget, result);
     do {
         uint64_t from_ns = now_ns;
         purged = ftli_allocation_purge(device, 0, SLICE_BYTES);

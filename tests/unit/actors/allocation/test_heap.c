@@ -276,6 +276,86 @@ static unsigned long program(void)
     return charges;
 }
 
+/* 90 % of what was made goes at random: what is left costs little more than itself, and can be built upon. */
+Test(heap, pages_of_free_slots_alone_go_back)
+{
+    enum { MANY = 2000 };
+    static void *blocks[MANY];
+    static unsigned classes[MANY];
+    struct ftli_heap_figures figures;
+    struct ftli_slab_cursor cursor = {0};
+    uint64_t random = 7, live_bytes = 0;
+    unsigned taken, low = ftli_size_class(4096);
+    begin(256 << 10);
+    for (unsigned i = 0; i < MANY; i++) {
+        random = random * UINT64_C(6364136223846793005) + 1;
+        classes[i] = low + (unsigned)(random >> 33) % (FTLI_CLASSES - low);
+        cr_assert_eq(ftli_heap_take_slots(&heap, classes[i], &blocks[i], 1, &taken), FTL_OK);
+        memset(blocks[i], (int)i, ftli_class_bytes(classes[i]));
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i % 10 == 3) {
+            live_bytes += ftli_class_bytes(classes[i]);
+            continue;
+        }
+        cr_assert_eq(ftli_heap_give_slot(&heap, blocks[i]), FTL_OK);
+    }
+    (void)ftli_heap_purge(&heap, 0, 0);
+    cr_assert(ftli_heap_purge_slabs(&heap, &cursor, UINT32_MAX, false));
+    cr_assert_eq(cursor.bytes, 0, "nothing is old yet");
+    cr_assert_gt(cursor.young, 0);
+    while (!ftli_heap_purge_slabs(&heap, &cursor, 10, false))
+        ;
+    check("given back");
+    ftli_heap_figures(&heap, &figures);
+    cr_assert_gt(cursor.bytes, 4 * live_bytes);
+    cr_assert_leq(figures.committed_bytes, live_bytes * 5 / 4, "%llu for %llu",
+                  (unsigned long long)figures.committed_bytes, (unsigned long long)live_bytes);
+    cr_assert_eq(figures.committed_bytes, figures.used_bytes + figures.free_committed_bytes);
+    cr_assert_eq(figures.used_bytes - figures.slab_free_bytes, live_bytes);
+    cr_assert_eq(charged, figures.committed_bytes);
+    for (unsigned i = 0; i < MANY; i++) {
+        const unsigned char *bytes = blocks[i];
+        if (i % 10 == 3)
+            cr_assert(bytes[0] == (unsigned char)i && bytes[ftli_class_bytes(classes[i]) - 1] == (unsigned char)i);
+        else
+            cr_assert_eq(ftli_heap_take_slots(&heap, classes[i], &blocks[i], 1, &taken), FTL_OK);
+    }
+    check("taken again");
+    for (unsigned i = 0; i < MANY; i++)
+        cr_assert_eq(ftli_heap_give_slot(&heap, blocks[i]), FTL_OK);
+    (void)ftli_heap_purge(&heap, 0, 0);
+    cr_assert_eq(charged, 0);
+    end();
+}
+
+/* A page that went back is charged when it comes again, and may be refused. */
+Test(heap, a_slot_whose_pages_went_back_may_meet_the_limit)
+{
+    void *blocks[64], *one = blocks;
+    unsigned taken, c = ftli_size_class(8192);
+    struct ftli_slab_cursor cursor = {0};
+    begin(0);
+    cr_assert_eq(ftli_heap_take_slots(&heap, c, blocks, 64, &taken), FTL_OK);
+    for (unsigned i = 0; i < taken; i++)
+        if (i != 40)
+            cr_assert_eq(ftli_heap_give_slot(&heap, blocks[i]), FTL_OK);
+    (void)ftli_heap_purge(&heap, 0, 0);
+    cr_assert(ftli_heap_purge_slabs(&heap, &cursor, UINT32_MAX, true));
+    cr_assert_gt(cursor.bytes, 0);
+    size_t before = charged;
+    fail_at = charges + 1;
+    cr_assert_eq(ftli_heap_take_slots(&heap, c, &one, 1, &taken), FTL_ELIMIT);
+    cr_assert_eq(one, blocks, "the output was touched");
+    cr_assert_eq(charged, before);
+    check("refused");
+    fail_at = charges + 3;
+    cr_assert_eq(ftli_heap_take_slots(&heap, c, blocks, 40, &taken), FTL_OK);
+    cr_assert_eq(taken, 2, "%u", taken);
+    cr_assert_eq(charged, before + 2 * 8192);
+    end();
+}
+
 Test(heap, the_nth_charge_refused)
 {
     fail_at = 0;

@@ -37,7 +37,7 @@ static struct {
     size_t charged, limit;
     uint32_t trades_one_in; /* takes that need fresh pages and have others go back first; 0: none */
     bool traded;
-    unsigned long trades;
+    unsigned long trades, gave_slab_pages;
     unsigned long taken, refused, placed;
 } m;
 
@@ -288,6 +288,16 @@ static void purge(unsigned heap)
     learn();
 }
 
+static void purge_slabs(unsigned heap)
+{
+    static struct ftli_slab_cursor cursors[2];
+    uint64_t before = m.heaps[heap].committed_pages, bytes = cursors[heap].bytes;
+    (void)ftli_heap_purge_slabs(&m.heaps[heap], &cursors[heap], 1 + random_below(40), random_below(3) != 0);
+    cr_assert_eq((before - m.heaps[heap].committed_pages) << FTLI_PAGE_SHIFT, cursors[heap].bytes - bytes);
+    m.gave_slab_pages += before != m.heaps[heap].committed_pages;
+    learn();
+}
+
 static void move_segments(void)
 {
     struct ftli_segment segments[3];
@@ -314,6 +324,8 @@ static void run(unsigned steps, bool slots, unsigned check_every)
             purge(heap);
         } else if (what < 10) {
             move_segments();
+        } else if (what < 20 && slots) {
+            purge_slabs(heap);
         } else if (b->bytes) {
             give(b);
         } else if (slots && random_below(2)) {
@@ -378,6 +390,7 @@ Test(heap_model, pages_and_slots_with_waiting_spans)
 {
     begin(2, 1 * MIB, 0, SIZE_MAX);
     run(100000, true, 2048);
+    cr_assert(m.gave_slab_pages > 100, "slabs gave pages back %lu times", m.gave_slab_pages);
     end();
 }
 
