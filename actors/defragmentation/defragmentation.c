@@ -103,23 +103,36 @@ static uint64_t purge(struct ftli_defragmentation *defragmentation, uint64_t kee
     return purged;
 }
 
-/* One purge as decided; when to come again. *free_bytes: what is left free. */
-static uint64_t give_back(struct ftli_defragmentation *defragmentation, uint64_t now_ns, uint64_t *free_bytes)
+/* One purge as decided; when to come again. */
+static uint64_t give_back(struct ftli_defragmentation *defragmentation, uint64_t now_ns)
 {
     struct ftli_give_back_decision decision;
     struct ftli_give_back_view view = view_of(defragmentation, now_ns);
     ftli_give_back_decide(&defragmentation->plan, &view, &decision);
-    *free_bytes = view.free_bytes;
+    defragmentation->free_bytes = view.free_bytes;
     if (decision.purge_bytes == 0)
         return decision.again_ns;
     uint64_t slice = decision.purge_bytes < SLICE_BYTES ? decision.purge_bytes : SLICE_BYTES;
     uint64_t purged = purge(defragmentation, decision.keep_bytes, slice);
     view = view_of(defragmentation, now_ns);
     ftli_give_back_purged(&defragmentation->plan, purged, view.activity);
-    *free_bytes = view.free_bytes;
+    defragmentation->free_bytes = view.free_bytes;
     if (purged == 0)
         return decision.all ? decision.otherwise_ns : decision.again_ns;
     return purged < decision.purge_bytes && slice == SLICE_BYTES ? SLICE_PAUSE_NS : decision.again_ns;
+}
+
+/* The plan counts in its own ticks: what comes between them, for a pass, does not ask it. */
+static uint64_t go_on_giving_back(struct ftli_defragmentation *defragmentation, uint64_t now_ns)
+{
+    uint64_t wait_ns = defragmentation->look_ns < FTLI_DEFRAGMENTATION_TICK_NS ? defragmentation->look_ns
+                                                                               : FTLI_DEFRAGMENTATION_TICK_NS;
+    uint64_t passed_ns = now_ns - defragmentation->looked_ns;
+    if (passed_ns < wait_ns)
+        return wait_ns - passed_ns;
+    defragmentation->looked_ns = now_ns;
+    defragmentation->look_ns = give_back(defragmentation, now_ns);
+    return defragmentation->look_ns;
 }
 
 static void count_given_back(struct ftli_defragmentation *defragmentation, uint64_t bytes)
@@ -174,15 +187,15 @@ static uint64_t go_on_with_pass(struct ftli_defragmentation *defragmentation, ui
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_defragmentation *defragmentation = state;
-    uint64_t free_bytes, now_ns = ftli_now_ns(context), trend_bits;
+    uint64_t now_ns = ftli_now_ns(context), trend_bits;
     ftli_u64_add_owner(&defragmentation->ticks, 1);
     ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
     uint64_t pass_ns = go_on_with_pass(defragmentation, now_ns);
-    uint64_t again_ns = give_back(defragmentation, now_ns, &free_bytes);
+    uint64_t again_ns = go_on_giving_back(defragmentation, now_ns);
     again_ns = pass_ns < again_ns ? pass_ns : again_ns;
     if (again_ns > FTLI_DEFRAGMENTATION_TICK_NS) {
         ftli_u32_store_seq_cst(&defragmentation->ticking, 0);
-        if (ftli_allocation_free_resident_bytes(defragmentation->world.device) > free_bytes) {
+        if (ftli_allocation_free_resident_bytes(defragmentation->world.device) > defragmentation->free_bytes) {
             ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
             again_ns = FTLI_DEFRAGMENTATION_TICK_NS;
         }
@@ -210,6 +223,7 @@ static int start(void *state, ftli_context *context)
     const struct ftli_give_back_rules rules = defragmentation->plan.rules;
     ftli_give_back_init(&defragmentation->plan, &rules);
     defragmentation->pass = (struct ftli_pass){.quarter_ns = rules.give_back_ns / 4};
+    defragmentation->look_ns = 0;
     ftli_u32_store_seq_cst(&defragmentation->ticking, 1);
     ftli_actor_run_within(ftli_self(context), FTLI_DEFRAGMENTATION_TICK_NS);
     return FTL_OK;

@@ -40,10 +40,12 @@ struct ftli_pass {
 
 struct ftli_defragmentation {
     struct ftli_defragmentation_world world;
-    ftli_actor *actor;          /* NULL until attached */
-    ftli_atomic_u32 ticking;    /* a tick comes soon. pairs: give-back-again */
-    struct ftli_give_back plan; /* the actor's alone */
-    struct ftli_pass pass;      /* likewise */
+    ftli_actor *actor;           /* NULL until attached */
+    ftli_atomic_u32 ticking;     /* a tick comes soon. pairs: give-back-again */
+    struct ftli_give_back plan;  /* the actor's alone */
+    uint64_t looked_ns, look_ns; /* likewise: when the plan was asked last, and what it wants to be asked again after */
+    uint64_t free_bytes;         /* likewise: what the plan left free then */
+    struct ftli_pass pass;       /* likewise */
     ftli_atomic_u64 given_back_bytes, purges, ticks;
     ftli_atomic_u64 trend_bits; /* the bits of a double */
 };

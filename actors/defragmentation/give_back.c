@@ -115,6 +115,22 @@ static uint64_t due(const struct ftli_give_back *plan, const struct ftli_give_ba
     return share(owed, plan->period_ends_ns - view->now_ns, plan->rules.tick_ns);
 }
 
+/* A share is kept for a program that comes back to its peak: who was quiet for so long has no use of it. A size is a size.
+ * *falls_ns: from now, when it becomes less. */
+static uint64_t keep_of(const struct ftli_give_back *plan, const struct ftli_give_back_view *view, uint64_t *falls_ns)
+{
+    const struct ftli_give_back_rules *rules = &plan->rules;
+    uint64_t quiet_ns = view->now_ns - plan->quiet_since_ns;
+    *falls_ns = NEVER_NS;
+    if (!rules->keep.is_share)
+        return rules->keep.bytes;
+    if (quiet_ns >= rules->give_back_ns)
+        return 0;
+    uint64_t peak_ends = peak_ends_ns(plan, view->now_ns, view->used_bytes), rest_ns = rules->give_back_ns - quiet_ns;
+    *falls_ns = peak_ends < rest_ns ? peak_ends : rest_ns;
+    return (uint64_t)(rules->keep.share * (double)peak_of(plan));
+}
+
 void ftli_give_back_decide(struct ftli_give_back *plan, const struct ftli_give_back_view *view,
                            struct ftli_give_back_decision *out)
 {
@@ -127,9 +143,8 @@ void ftli_give_back_decide(struct ftli_give_back *plan, const struct ftli_give_b
     see_free(plan, view->now_ns, view->free_bytes);
     see_fragmentation(plan, view->now_ns, view->fragmentation);
     plan->begun = true;
-    uint64_t keep = rules->keep.is_share ? (uint64_t)(rules->keep.share * (double)peak_of(plan)) : rules->keep.bytes;
-    uint64_t peak_ends = rules->keep.is_share ? peak_ends_ns(plan, view->now_ns, view->used_bytes) : NEVER_NS;
-    struct ftli_give_back_decision decision = {.keep_bytes = keep, .again_ns = peak_ends, .otherwise_ns = peak_ends};
+    uint64_t falls_ns, keep = keep_of(plan, view, &falls_ns);
+    struct ftli_give_back_decision decision = {.keep_bytes = keep, .again_ns = falls_ns, .otherwise_ns = falls_ns};
     if (view->free_bytes <= PAGE_BYTES) {
         decision.again_ns = NEVER_NS;
     } else if (view->committed_bytes > rules->soft_bytes) {

@@ -1,6 +1,6 @@
 /* How much free memory goes back to the OS, and when: a pure plan, fed with figures and times.
  *
- * Equations   keep = bytes, or share * the most that was in use in the last minute
+ * Equations   keep = bytes, or share * the most that was in use in the last minute; quiet for `give_back`: bytes, or nothing
  *             surplus = free - keep
  *             quiet for `idle`: surplus / what is left of `give_back` since the quiet began
  *             not quiet: what was free during a whole quarter of `give_back`, over the next quarter
