@@ -128,17 +128,27 @@ unsigned ftli_allocation_place(const struct ftli_device *device, uint64_t bytes)
                                                        : FTLI_SHELF_NONE;
 }
 
-struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *device, uint32_t *home, unsigned place, bool *most)
+static struct ftli_header *take_from(struct ftli_shard *shard, unsigned place, bool *most)
 {
-    struct ftli_shard *shard = ftli_shelf_block_bytes(place) >= device->settings.large_bytes || device->shard_count == 1
-                                   ? &device->shards[0]
-                                   : ftli_shard_child(device, *home);
     struct ftli_shelf *shelf = &shard->shelf;
     if (ftli_pointer_load_relaxed(&shelf->places[place]) == NULL || !ftli_shelf_try(shelf))
         return NULL;
     struct ftli_header *header = ftli_shelf_take(shelf, place);
     *most = ftli_shard_is_most(shard);
     ftli_shelf_shut(shelf);
+    return header;
+}
+
+/* The home's shelf first. Then the others': a block comes from another shard when the home had no room, and returns to it; a thread
+ * that looked at home only would go to a heap for each block, and find it where it was. */
+struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *device, uint32_t *home, unsigned place, bool *most)
+{
+    if (ftli_shelf_block_bytes(place) >= device->settings.large_bytes || device->shard_count == 1)
+        return take_from(&device->shards[0], place, most);
+    uint32_t index = *home & 0xffff, children = device->shard_count - 1;
+    struct ftli_header *header = take_from(ftli_shard_child(device, index), place, most);
+    for (uint32_t i = 1; FTLI_UNLIKELY(header == NULL) && i < children; i++)
+        header = take_from(ftli_shard_child(device, (index + i) % children), place, most);
     return header;
 }
 
