@@ -10,8 +10,8 @@ pair           110   ftl_tensor_new ftl_tensor_drop
 data            20   ftl_tensor_data
 to_shard       830   ftl_tensor_drop
 to_cleanup     370   ftl_tensor_drop
-message        370   ftl_tensor_drop
-middle         850   ftl_tensor_new ftl_tensor_drop
+message        170   ftl_tensor_drop
+middle         950   ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
     [pair]='a new and a drop of a small one-dimensional tensor on its own thread'
