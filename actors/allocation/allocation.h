@@ -29,6 +29,8 @@ struct ftli_device_figures {
 /* FTL_ENOMEM. `wake` is posted to when the tick must begin: the allocation actor, once it is there. */
 int ftli_device_open(const struct ftli_topology_device *, const struct ftli_allocation_settings *, struct ftli_table *,
                      ftli_kernel *, uint32_t index, struct ftli_device **out);
+/* Before any tensor is made: no drop comes back into a thread's magazines, which hold one a class then and may be larger. */
+void ftli_allocation_expect_one_way(struct ftli_device *);
 /* At rest: all memory back to the OS. */
 void ftli_device_close(struct ftli_device *);
 

@@ -16,6 +16,7 @@
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
 #define TIDE_LEAST      (UINT64_C(64) << 20) /* a program that holds less keeps its fragments */
 #define MAGAZINE_SHARE  32                   /* a magazine's bytes are this part of a thread's cache at most */
+#define ONE_WAY_SHARE   8                   /* the same where a thread only takes from its magazines */
 
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)
@@ -42,14 +43,19 @@ static bool spare(void *context, size_t bytes)
     return ftli_shard_spare(context, bytes);
 }
 
-static void set_capacities(struct ftli_device *device)
+static void set_capacities(struct ftli_device *device, unsigned share)
 {
-    uint64_t most_bytes = device->settings.thread_cache_bytes / MAGAZINE_SHARE;
+    uint64_t most_bytes = device->settings.thread_cache_bytes / share;
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         uint64_t fits = most_bytes / ftli_class_bytes(c);
         uint64_t most = device->settings.magazine < FTLI_MAGAZINE_MOST ? device->settings.magazine : FTLI_MAGAZINE_MOST;
         device->capacity[c] = (uint8_t)(fits < 1 ? 1 : fits < most ? fits : most);
     }
+}
+
+void ftli_allocation_expect_one_way(struct ftli_device *device)
+{
+    set_capacities(device, ONE_WAY_SHARE);
 }
 
 static int init_shards(struct ftli_device *device, const struct ftli_topology_device *topology)
@@ -96,7 +102,7 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
     ftli_u64_store_relaxed(&device->tide, TIDE_LEAST);
-    set_capacities(device);
+    set_capacities(device, MAGAZINE_SHARE);
     device->shelf_class = (uint8_t)(ftli_size_class(SHELF_FROM) + 1);
     device->shelf_bytes = SHELF_BYTES;
     int status = ftli_space_init(&device->space, topology->arena_bytes);

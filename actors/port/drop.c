@@ -174,49 +174,6 @@ int ftli_drop(const struct ftli_agent *agent, struct ftli_header *header, uint32
     return drop_slow(agent, header, generation);
 }
 
-/* Without this thread's port at hand: its first call, a call inside a call, or another runtime's handle. */
-static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
-{
-    if (id == 0)
-        return FTL_OK;
-    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(id));
-    struct ftli_header *header = ftli_registry_find(id);
-    struct ftli_agent agent;
-    if (header == NULL || runtime == NULL)
-        return ftli_stale(id);
-    if (ftli_port_is_inherited(
-            runtime)) /* the child's copy: the word is marked, nothing is posted to actors that are not there */
-        return ftli_word_drop(&header->word, ftli_handle_generation(id), false) == FTLI_WORD_STALE ? FTL_ESTALE
-                                                                                                   : FTL_OK;
-    if (!ftli_agent_enter(&agent, runtime, true))
-        return FTL_ECLOSED;
-    if (agent.port != NULL)
-        ftli_port_learn(agent.port); /* the slot may be younger than what it knew */
-    int status = drop_slow(&agent, header, ftli_handle_generation(id));
-    ftli_agent_leave(&agent);
-    return status == FTL_OK ? FTL_OK : ftli_stale(id);
-}
-
-/* Policy message. */
-static FTLI_NOINLINE int drop_by_parcel(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
-{
-    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
-    uint32_t generation = ftli_word_generation(generation_bits);
-    int status = FTL_OK;
-    switch (ftli_outbox_drop(&agent, header, generation)) {
-    case FTLI_OUTBOX_POSTED:
-        break;
-    case FTLI_OUTBOX_DROPPED:
-        finish_post(&agent, header);
-        break;
-    default:
-        status = drop_slow(&agent, header, generation);
-        break;
-    }
-    ftli_port_leave(port);
-    return FTLI_LIKELY(status == FTL_OK) ? FTL_OK : ftli_stale(ftli_port_handle(port, header) | generation);
-}
-
 FTLI_NOINLINE int ftli_drop_stow(struct ftli_port *port, struct ftli_header *header, unsigned c)
 {
     struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
@@ -245,11 +202,59 @@ static FTLI_NOINLINE int drop_against(struct ftli_port *port, struct ftli_header
     return FTLI_LIKELY(status == FTL_OK) ? FTL_OK : ftli_stale(ftli_port_handle(port, header) | generation);
 }
 
+/* Something is against it, or it is not its last reference. */
+static FTLI_NOINLINE int drop_on_its_own(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits,
+                                         enum ftli_outbox_result result)
+{
+    if (result == FTLI_OUTBOX_NOTHING)
+        return drop_against(port, header, generation_bits);
+    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+    finish_post(&agent, header);
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
+/* Without this thread's port at hand: its first call, a call inside a call, or another runtime's handle. */
+static FTLI_NOINLINE int drop_without_port(uint64_t id)
+{
+    if (id == 0)
+        return FTL_OK;
+    struct ftl_runtime *runtime = ftli_runtime_of(ftli_handle_runtime(id));
+    struct ftli_header *header = ftli_registry_find(id);
+    struct ftli_agent agent;
+    if (header == NULL || runtime == NULL)
+        return ftli_stale(id);
+    if (ftli_port_is_inherited(
+            runtime)) /* the child's copy: the word is marked, nothing is posted to actors that are not there */
+        return ftli_word_drop(&header->word, ftli_handle_generation(id), false) == FTLI_WORD_STALE ? FTL_ESTALE
+                                                                                                   : FTL_OK;
+    if (!ftli_agent_enter(&agent, runtime, true))
+        return FTL_ECLOSED;
+    if (agent.port != NULL)
+        ftli_port_learn(agent.port); /* the slot may be younger than what it knew */
+    int status = drop_slow(&agent, header, ftli_handle_generation(id));
+    ftli_agent_leave(&agent);
+    return status == FTL_OK ? FTL_OK : ftli_stale(id);
+}
+
+/* Policy message; or not by the thread's own port. */
+static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
+{
+    struct ftli_port *port = ftli_thread.port;
+    struct ftli_header *header;
+    if (!ftli_port_find_header(port, id, &header) || port->in_place_bytes != 0 || !ftli_port_enter_fast(port))
+        return drop_without_port(id);
+    uint64_t generation_bits = id << FTLI_WORD_GENERATION_SHIFT;
+    enum ftli_outbox_result result = ftli_outbox_drop(port, header, generation_bits);
+    if (FTLI_UNLIKELY(result != FTLI_OUTBOX_POSTED))
+        return drop_on_its_own(port, header, generation_bits, result);
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
 /* Sampled, and nothing else against it: by one compare-and-swap as well. */
 static FTLI_NOINLINE int drop_in_port(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
 {
-    if (!port->finishes_sampled)
-        return drop_by_parcel(port, header, generation_bits);
     if (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) == FTLI_HEADER_SAMPLED &&
         ftli_u32_load_relaxed(&header->cold) == 0 &&
         ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_SLOW | FTLI_WORD_FIXED)) {
@@ -266,7 +271,8 @@ int ftl_tensor_drop(ftl_tensor tensor)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header;
-    if (FTLI_UNLIKELY(!ftli_port_find_header(port, tensor.id, &header) || !ftli_port_enter_fast(port)))
+    if (FTLI_UNLIKELY(!ftli_port_find_below(port, tensor.id, port->in_place_bytes, &header) ||
+                      !ftli_port_enter_fast(port)))
         return drop_elsewhere(tensor.id);
     uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;
     if (FTLI_UNLIKELY(!ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))

@@ -6,8 +6,9 @@
 #include "tensor/extension.h"
 #include "tensor/shape.h"
 
-#define PENDING_WAITS 8
-#define MESSAGE_SHARE 8
+#define PENDING_WAITS   8
+#define MESSAGE_TENSORS 2
+#define MESSAGE_BYTES 16
 #define LOOKS_EVERY \
     15 /* a mask: one slow new in sixteen looks at the backlog, the quick ones of middle sizes counted */
 
@@ -267,13 +268,18 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
                                 : ftli_fail(FTL_ESTALE, "the scope has ended");
 }
 
-/* Where every drop is a message all memory comes back through the cleanup, so bytes count from an eighth of the mark on. */
+/* Where every drop is a message all memory comes back through the cleanup, and what is pending only waits for a processor: the marks
+ * are smaller, since a new that waits gives it one, and a new that does not takes memory that is not needed. */
 static bool has_more(const struct ftl_runtime *runtime, unsigned times)
 {
     const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
     struct ftli_cleanup_pending pending = ftli_cleanup_read_pending(&runtime->cleanup);
-    uint64_t bytes = runtime->cleanup.every_drop_is_a_message ? marks->bytes / MESSAGE_SHARE : marks->bytes;
-    return pending.tensors > (uint64_t)times * marks->pending || pending.bytes > times * bytes;
+    uint64_t tensors = times * (uint64_t)marks->pending, bytes = times * marks->bytes;
+    if (runtime->cleanup.every_drop_is_a_message) {
+        tensors /= MESSAGE_TENSORS;
+        bytes /= MESSAGE_BYTES;
+    }
+    return pending.tensors > tensors || pending.bytes > bytes;
 }
 
 /* How much more than its marks the cleanup has before it: messages, bytes, or age. */

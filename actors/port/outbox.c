@@ -2,8 +2,8 @@
 
 #include "tensor/extension.h"
 
-/* A parcel is posted when the bytes of its blocks and a share for each drop reach this: many small tensors, or a megabyte. */
-#define ROOM_BYTES   (INT64_C(1) << 20)
+/* A parcel is posted when the bytes of its blocks and a share for each drop reach this: many small tensors, or half a megabyte. */
+#define ROOM_BYTES   (INT64_C(1) << 19)
 #define SHARE_BYTES  (ROOM_BYTES / FTLI_PARCEL_MOST + 1)
 #define OLD_NS       (UINT64_C(25) * 1000 * 1000)
 #define NOT_IN_PLACE (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)
@@ -85,22 +85,18 @@ FTLI_INLINE void append(struct ftli_port *port, struct ftli_parcel *parcel, uint
 
 /* The order is that of every drop: the word, the counters, the post. What stands against the tensor is looked at when it is ours: a
  * link may have come and gone meanwhile. Then it is made DROPPED, which nobody could tell from FREE, and goes the long way. */
-enum ftli_outbox_result ftli_outbox_drop(const struct ftli_agent *agent, struct ftli_header *header,
-                                         uint32_t generation)
+enum ftli_outbox_result ftli_outbox_drop(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
 {
-    struct ftli_port *port = agent->port;
-    uint64_t seen = ftli_word_make(generation, FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE);
-    uint32_t parity = ftli_u32_load_acquire(&agent->runtime->parity); /* pairs: epoch */
+    uint32_t parity = ftli_u32_load_acquire(&port->owner->parity); /* pairs: epoch */
     struct ftli_parcel *parcel = ready(port, parity);
-    if (FTLI_UNLIKELY(parcel == NULL || generation >= FTLI_GENERATION_LAST ||
-                      !ftli_u64_cas_acq_rel(&header->word, &seen, ftli_word_next_free(generation))))
+    if (FTLI_UNLIKELY(parcel == NULL ||
+                      !ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_SLOW | FTLI_WORD_FIXED)))
         return FTLI_OUTBOX_NOTHING;
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     unsigned c = ftli_record_class(record);
     if (FTLI_UNLIKELY(ftli_record_flags(record) != 0 || c == 0 || ftli_u32_load_relaxed(&header->cold) != 0 ||
                       ftli_record_id(record) != (uint32_t)(header - port->headers))) {
-        ftli_u64_store_release(&header->word,
-                               ftli_word_make(generation, FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_DROPPED));
+        ftli_u64_store_release(&header->word, generation_bits | FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_DROPPED);
         return FTLI_OUTBOX_DROPPED;
     }
     uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));

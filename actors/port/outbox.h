@@ -21,7 +21,7 @@ enum ftli_outbox_result {
 };
 
 /* The last reference of a tensor, in one compare-and-swap, if nothing stands against it but that every drop is a message. */
-enum ftli_outbox_result ftli_outbox_drop(const struct ftli_agent *, struct ftli_header *, uint32_t generation);
+enum ftli_outbox_result ftli_outbox_drop(struct ftli_port *, struct ftli_header *, uint64_t generation_bits);
 /* A header that this drop made DROPPED, counted already under the parity: without finalizer, links, or root. May make it FREE.
  * False: it is to be posted on its own. */
 bool ftli_outbox_put(const struct ftli_agent *, struct ftli_header *);

@@ -46,6 +46,7 @@ void ftli_port_learn(struct ftli_port *port)
     uint64_t slots = ftli_u32_load_acquire(&entry->committed); /* pairs: committed */
     ftli_u32_store_relaxed(&port->stamp_ms, ftli_u32_load_relaxed(&port->owner->stamp_ms));
     port->known_bytes = port->strict != 0 ? 0 : slots * sizeof *port->headers;
+    port->in_place_bytes = port->owner->cleanup.every_drop_is_a_message ? 0 : port->known_bytes;
 }
 
 static void prepare_once(void)

@@ -40,8 +40,8 @@ struct ftli_port {
     uint32_t strict;                       /* 1: no membarrier here; busy and gate are sequentially consistent */
     /* ---- slot and runtime of a handle, 64 times, less handle_base are its header's offset; those of others come out too large */
     uint64_t handle_base;
-    uint64_t
-        known_bytes; /* of headers that are committed, as of some time ago; 0 if strict: the fast paths are not for it */
+    uint64_t known_bytes;    /* of headers that are committed, as of some time ago; 0 if strict: no fast paths for it */
+    uint64_t in_place_bytes; /* the same, for drops that are done in place; 0 where every drop is a message */
     struct ftli_header *headers;
     uint64_t handle_origin;   /* headers - handle_base, for the way from a header to its handle */
     uint64_t born_scope;      /* the last eight bytes of a new header: the port's number, over no dimension */
@@ -108,15 +108,21 @@ FTLI_INLINE bool ftli_port_enter_fast(struct ftli_port *port)
     return false;
 }
 
-/* The header that a handle names, if it is of this port's runtime. False: the registry knows. */
-FTLI_INLINE bool ftli_port_find_header(const struct ftli_port *port, uint64_t id, struct ftli_header **out)
+FTLI_INLINE bool ftli_port_find_below(const struct ftli_port *port, uint64_t id, uint64_t bytes,
+                                      struct ftli_header **out)
 {
     static_assert(sizeof **out == 64, "6 bits of a header's address lie within it");
     uint64_t offset = ((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) - port->handle_base;
-    if (FTLI_UNLIKELY(offset >= port->known_bytes))
+    if (FTLI_UNLIKELY(offset >= bytes))
         return false;
     *out = (struct ftli_header *)(void *)((char *)port->headers + offset);
     return true;
+}
+
+/* The header that a handle names, if it is of this port's runtime. False: the registry knows. */
+FTLI_INLINE bool ftli_port_find_header(const struct ftli_port *port, uint64_t id, struct ftli_header **out)
+{
+    return ftli_port_find_below(port, id, port->known_bytes, out);
 }
 
 /* The handle of a header of this port's runtime, without its generation. */
