@@ -24,20 +24,29 @@ static bool is_quiet(const struct ftli_device *device)
     return true;
 }
 
-/* Idle ports give up what they hold, the depot what it has too much of, the shards take in what was dropped. Ends when
- * nothing is held; the word is cleared first and everything looked at again, so that no drop waits for a tick that
+/* Idle ports give up what they hold, the depot what it has too much of: what nobody needed for a whole tick. */
+static void look_after_all(struct ftli_allocation *allocation, uint64_t now_ns)
+{
+    allocation->looked_ns = now_ns;
+    ftli_u64_add_owner(&allocation->ticks, 1);
+    allocation->busy = allocation->claim_idle(allocation->user, now_ns);
+    ftli_allocation_trim(allocation->device, 0);
+}
+
+/* The shards take in what was dropped; where one was held or had more, again soon, and only that. Ends when nothing is held; the word is cleared first and everything looked at again, so that no drop waits for a tick that
  * does not come. pairs: tick-again, with ftli_allocation_need_tick. */
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_allocation *allocation = state;
     struct ftli_device *device = allocation->device;
     uint64_t now_ns = ftli_now_ns(context);
-    ftli_u64_add_owner(&allocation->ticks, 1);
-    uint64_t busy = allocation->claim_idle(allocation->user, now_ns);
-    ftli_allocation_trim(device, 0);
+    bool whole = now_ns - allocation->looked_ns >= FTLI_TICK_NS - FTLI_SOON_NS;
+    if (whole)
+        look_after_all(allocation, now_ns);
     uint32_t left = ftli_allocation_collect(device);
-    ftli_allocation_gather(device);
-    if (busy == 0 && left == 0 && is_quiet(device)) {
+    if (whole)
+        ftli_allocation_gather(device);
+    if (allocation->busy == 0 && left == 0 && is_quiet(device)) {
         ftli_u32_store_seq_cst(&device->ticking, 0);
         (void)ftli_os_membarrier(); /* a magazine that was taken before a look at the word is seen here */
         if (allocation->claim_idle(allocation->user, now_ns) == 0 && is_quiet(device))
@@ -46,7 +55,7 @@ static int on_tick(void *state, ftli_context *context)
         if (!ftli_u32_cas_seq_cst(&device->ticking, &cleared, 1))
             return FTL_OK; /* somebody needs a tick, and has armed it */
     }
-    ftli_actor_run_within(ftli_self(context), left != 0 ? FTLI_TICK_NS / 25 : FTLI_TICK_NS);
+    ftli_actor_run_within(ftli_self(context), left != 0 ? FTLI_SOON_NS : FTLI_TICK_NS);
     return FTL_OK;
 }
 

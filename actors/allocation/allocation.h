@@ -140,14 +140,16 @@ void ftli_allocation_need_tick(struct ftli_device *);
 bool ftli_allocation_is_ticking(const struct ftli_device *);
 
 /* ---- the actor */
-enum { FTLI_TICK_NS = 25 * 1000 * 1000 };
+enum { FTLI_TICK_NS = 25 * 1000 * 1000, FTLI_SOON_NS = 2 * 1000 * 1000 };
 struct ftli_allocation {
     struct ftli_device *device;
     /* Idle ports give up what they hold; returns how many bytes ports still hold or have in use. The port's, so that
      * allocation names no port. */
     uint64_t (*claim_idle)(void *user, uint64_t now_ns);
     void *user;
-    ftli_atomic_u64 ticks;
+    ftli_atomic_u64 ticks; /* whole ones */
+    uint64_t looked_ns;    /* when the last whole one was */
+    uint64_t busy;         /* what claim_idle said then */
 };
 extern const ftli_actor_operations ftli_allocation_operations;
 void ftli_allocation_attach(struct ftli_device *, ftli_actor *);

@@ -37,6 +37,8 @@ void ftli_actor_post(ftli_actor *actor, unsigned lane, ftli_link *link)
         arm_age(actor, now_ns);
 }
 
+#define COARSE_FROM_NS (UINT64_C(20) * 1000 * 1000)
+
 /* Before the due time is armed, so that whoever sees that sees this as well. */
 static void raise_longest_delay(ftli_actor *actor, uint64_t delay_ns)
 {
@@ -52,7 +54,11 @@ void ftli_actor_run_within(ftli_actor *actor, uint64_t delay_ns)
         delay_ns >= ftli_u64_load_seq_cst(&actor->longest_delay_ns))
         return;
     raise_longest_delay(actor, delay_ns);
-    const uint64_t due_ns = delay_ns == 0 ? 0 : ftli_deadline_ns(ftli_kernel_coarse_ns(actor->kernel), delay_ns);
+    uint64_t due_ns = 0; /* the coarse clock may be so far behind that a short delay from it were over already */
+    if (delay_ns != 0)
+        due_ns = ftli_deadline_ns(delay_ns < COARSE_FROM_NS ? ftli_kernel_now_ns(actor->kernel)
+                                                            : ftli_kernel_coarse_ns(actor->kernel),
+                                  delay_ns);
     if (ftli_u64_lower_seq_cst(&actor->tick_due_ns, due_ns)) /* pairs: tick-due */
         ftli_group_note_due(actor->group, due_ns);
 }
