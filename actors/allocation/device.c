@@ -1,9 +1,6 @@
 /* A device: its life, its limit, and how a new finds a shard. */
 #include "actors/allocation/shard.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include <fettle/fettle.h>
 
 #include "runtime/base/assert.h"
@@ -83,16 +80,21 @@ static int init_shards(struct ftli_device *device, const struct ftli_topology_de
     return FTL_OK;
 }
 
+/* Zero pages of the system: what a program does not use of its shards is not resident. */
+static size_t device_bytes(uint32_t shards)
+{
+    size_t bytes = sizeof(struct ftli_device) + shards * sizeof(struct ftli_shard);
+    return (bytes + FTLI_PAGE_BYTES - 1) / FTLI_PAGE_BYTES * FTLI_PAGE_BYTES;
+}
+
 int ftli_device_open(const struct ftli_topology_device *topology, const struct ftli_allocation_settings *settings,
                      struct ftli_table *table, ftli_kernel *kernel, uint32_t index, struct ftli_device **out)
 {
     uint32_t shards = settings->shards != 0 ? settings->shards : 2 * ftli_os_processors();
     shards = shards + 1 < FTLI_SHARDS_MOST ? shards + 1 : FTLI_SHARDS_MOST;
-    size_t bytes = sizeof(struct ftli_device) + shards * sizeof(struct ftli_shard);
-    struct ftli_device *device = aligned_alloc(FTLI_CACHE_LINE, (bytes + 63) / 64 * 64);
+    struct ftli_device *device = ftli_os_reserve(device_bytes(shards), FTLI_PAGE_BYTES);
     if (device == NULL)
         return FTL_ENOMEM;
-    memset(device, 0, bytes);
     device->table = table;
     device->kernel = kernel;
     device->settings = *settings;
@@ -127,7 +129,7 @@ void ftli_device_close(struct ftli_device *device)
             ftli_heap_fini(&device->shards[i].heap);
     ftli_depot_fini(&device->depot);
     ftli_space_fini(&device->space);
-    free(device);
+    ftli_os_release(device, device_bytes(device->shard_count));
 }
 
 /* ---- the way back -------------------------------------------------------------------------------------------------- */
