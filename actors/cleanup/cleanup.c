@@ -19,32 +19,36 @@ void ftli_cleanup_init(struct ftli_cleanup *cleanup, const struct ftli_cleanup_s
 
 /* ---- the sender's side ----------------------------------------------------------------------------------------------- */
 
-static uint64_t one_sent(const struct ftli_header *header)
+static uint64_t one_sent(uint64_t bytes)
 {
-    return (UINT64_C(1) << FTLI_CLEANUP_SENT_SHIFT) + ftli_header_own_bytes(header);
+    return (UINT64_C(1) << FTLI_CLEANUP_SENT_SHIFT) + bytes;
 }
 
 bool ftli_cleanup_is_at_once(const struct ftli_cleanup *cleanup)
 {
-    return ftli_allocation_pressure(cleanup->device) >= cleanup->settings->at_once_above;
+    return ftli_allocation_committed(cleanup->device) >= cleanup->at_once_bytes;
 }
 
-static unsigned lane_of(const struct ftli_cleanup *cleanup, uint64_t bytes, double pressure)
+void ftli_cleanup_attach_device(struct ftli_cleanup *cleanup, struct ftli_device *device)
 {
-    if (pressure >= cleanup->settings->emergency_above)
-        return FTLI_LANE_EMERGENCY;
-    return bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
+    double limit = (double)ftli_allocation_limit(device);
+    cleanup->device = device;
+    cleanup->at_once_bytes = (uint64_t)(cleanup->settings->at_once_above * limit);
+    cleanup->emergency_bytes = (uint64_t)(cleanup->settings->emergency_above * limit);
 }
 
 void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *header)
 {
-    double pressure = ftli_allocation_pressure(cleanup->device);
-    unsigned lane = lane_of(cleanup, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)), pressure);
-    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(header));
+    uint64_t committed = ftli_allocation_committed(cleanup->device);
+    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+    unsigned lane = bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
+    if (FTLI_UNLIKELY(committed >= cleanup->emergency_bytes))
+        lane = FTLI_LANE_EMERGENCY;
+    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(ftli_header_own_bytes(header)));
     ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
     ftli_header_address(header, FTLI_PURPOSE_DROP, lane, ftli_header_parity(header));
     ftli_actor_post(cleanup->actor, lane, &header->u.link);
-    if (pressure >= cleanup->settings->at_once_above)
+    if (FTLI_UNLIKELY(committed >= cleanup->at_once_bytes))
         ftli_actor_wake(cleanup->actor);
 }
 
@@ -139,7 +143,7 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
     }
     if ((flags & FTLI_HEADER_VIEW) != 0)
         cleanup->drop_reference(cleanup->user, ftli_u64_load_relaxed(&extension->root), parity);
-    ftli_u64_add_owner(&cleanup->done, one_sent(header));
+    ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
     ftli_cleanup_complete(cleanup, header);
 }
 
@@ -180,7 +184,7 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     ftli_u64_add_owner(&cleanup->retried, 1);
     uint64_t deadline_ns = posted_ns + (uint64_t)cleanup->settings->deadline_ns;
     if (now_ns >= deadline_ns) {
-        ftli_u64_add_owner(&cleanup->done, one_sent(header));
+        ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
         quarantine(cleanup, header);
         return;
     }
@@ -247,7 +251,7 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
         break;
     default:
         ftli_u64_add_owner(&cleanup->invalid, 1);
-        ftli_u64_add_owner(&cleanup->done, one_sent(header));
+        ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
         quarantine(cleanup, header);
         break;
     }

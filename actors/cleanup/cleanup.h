@@ -89,7 +89,8 @@ struct ftli_cleanup {
     ftli_kernel *kernel;
     uint64_t opened_ns;
     ftli_actor *actor;
-    bool every_drop_is_a_message; /* policy message */
+    bool every_drop_is_a_message;            /* policy message */
+    uint64_t at_once_bytes, emergency_bytes; /* committed: the shares of the limit that the topology gives */
     uint32_t worker_count;
     struct ftli_finalizer_worker workers[FTLI_FINALIZER_WORKERS_MOST];
     struct ftli_counters counters; /* the actor's: cascades' drops, quarantine */
@@ -114,6 +115,8 @@ extern const ftli_actor_operations ftli_cleanup_operations;
 extern const ftli_actor_operations ftli_finalizer_operations;
 
 void ftli_cleanup_init(struct ftli_cleanup *, const struct ftli_cleanup_settings *);
+/* After init: whose memory it gives back. */
+void ftli_cleanup_attach_device(struct ftli_cleanup *, struct ftli_device *);
 /* Writes time and purpose over the dimensions (the parity is there already) and posts. */
 void ftli_cleanup_send_drop(struct ftli_cleanup *, struct ftli_header *);
 

@@ -247,7 +247,7 @@ static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
         (struct ftli_allocation){.device = runtime->device, .claim_idle = claim_idle, .user = runtime};
     ftli_cleanup_init(&runtime->cleanup, settings_of(runtime, "cleanup"));
     runtime->cleanup.table = &runtime->table;
-    runtime->cleanup.device = runtime->device;
+    ftli_cleanup_attach_device(&runtime->cleanup, runtime->device);
     runtime->cleanup.kernel = runtime->kernel;
     runtime->cleanup.opened_ns = runtime->opened_ns;
     runtime->cleanup.drop_reference = drop_reference;
