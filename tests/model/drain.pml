@@ -10,6 +10,9 @@
  * Why twice: a dropper that read the parity just before a flip counts in the old one, perhaps long after that drain has
  * returned. A later drain that began after this drop returned would wait for the other parity only.
  *
+ * With OUTBOX (policy message) the drops of port 0 lie in a parcel of their parity, which is posted when it is full; the tick and the
+ * drain claim the port, and post what lies there if its owner is not inside (how a claim excludes the owner: port.pml).
+ *
  * Properties
  *   D1  a drain returns only when each deferred drop that returned before it began is completed, with its cascade
  *   D2  a drain returns, although drops that began after it keep coming (liveness, every thread scheduled fairly)
@@ -18,6 +21,8 @@
  * check: safety -DDRAINERS=2
  * check: safety -DDRAINS=2 -DPINNED=1
  * check: safety -DDRAINS=2 -DAGAIN=1
+ * check: safety -DOUTBOX=1 -DAGAIN=1
+ * check: safety -DOUTBOX=1 -DAGAIN=1 -DDRAINS=2
  * check: liveness
  * deep:  safety -DDRAINS=3 -DPINNED=1 -DAGAIN=1
  * planted: BUG_ONE_FLIP       safety -DDRAINS=2 a drain flips the parity once and waits once (D1)
@@ -27,6 +32,9 @@
  * planted: BUG_CASCADE_LATE   safety a cascade is counted after its parent's completion (D1)
  * planted: BUG_CASCADE_PARITY safety a cascade counts under the parity of the moment, not its parent's (D1)
  * planted: BUG_NO_LOCK        safety -DDRAINERS=2 two drains flip at will (D1)
+ * planted: BUG_CLAIM_BUSY     safety -DOUTBOX=1 -DAGAIN=1 a claimer does not look whether the owner is inside (D1 or D3)
+ * planted: BUG_ONE_PARCEL     safety -DOUTBOX=1 -DAGAIN=1 a parcel takes drops of both parities, and has that of the first (D1 or D3)
+ * planted: BUG_OUTBOX_LEFT    safety -DOUTBOX=1 nobody claims the port: what lies in its parcel stays there (D3)
  * planted: BUG_WAIT_NEW       liveness the drain waits for the new parity, into which drops keep coming (D2)
  * planted: BUG_NO_EPOCH       liveness a drain waits until nothing is pending (D2)
  */
@@ -39,6 +47,9 @@
 #endif
 #ifndef AGAIN
 #define AGAIN 0 /* 1: message 4 too */
+#endif
+#ifndef OUTBOX
+#define OUTBOX 0 /* 1: port 0 fills parcels */
 #endif
 #ifndef DRAINS
 #define DRAINS 1
@@ -65,6 +76,11 @@ bool pinned = true;
 bit parity_of_pinned;
 bool pinned_dropped;
 
+#if OUTBOX
+byte outbox[2]; /* the open parcel of each parity: a set of messages */
+bool busy, claimed;
+#endif
+
 /* What only the properties need. */
 byte returned, done;
 byte ended;
@@ -83,12 +99,97 @@ inline drop(port, message) {
     atomic { returned = returned | BIT(message); my = 0 }
 }
 
+#if OUTBOX
+inline post_parcel(epoch) {
+    atomic {
+        if
+        :: outbox[epoch] & BIT(0) -> mailbox ! 0, epoch
+        :: else
+        fi;
+        if
+        :: outbox[epoch] & BIT(4) -> mailbox ! 4, epoch
+        :: else
+        fi;
+        outbox[epoch] = 0
+    }
+}
+
+/* By the tick and by a drain: what lies in the outbox goes, if the owner is not inside. */
+inline claim_and_post() {
+    atomic { !claimed -> claimed = true };
+    if
+#ifndef BUG_CLAIM_BUSY
+    :: busy
+    :: !busy ->
+#else
+    :: true ->
+#endif
+        post_parcel(0);
+        post_parcel(1)
+    fi;
+    claimed = false
+}
+
+inline drop_to_outbox(message) {
+    busy = true;
+    if
+    :: claimed ->
+        busy = false; /* the way without a port */
+        drop(0, message)
+    :: else ->
+        my = parity;
+        POSTED(0, my)++;
+#ifdef BUG_ONE_PARCEL
+        if
+        :: outbox[1 - my] != 0 -> my = 1 - my
+        :: else
+        fi;
+#endif
+        found = outbox[my];
+        outbox[my] = found | BIT(message);
+        if
+        :: found != 0 -> post_parcel(my) /* full */
+        :: else
+        fi;
+        atomic { returned = returned | BIT(message); my = 0; found = 0 }
+        busy = false
+    fi
+}
+
+#ifndef BUG_OUTBOX_LEFT
+proctype tick() {
+end:
+    do
+    :: atomic { (outbox[0] != 0 || outbox[1] != 0) && !busy && !claimed -> claimed = true };
+#ifndef BUG_CLAIM_BUSY
+       if
+       :: busy
+       :: !busy -> post_parcel(0); post_parcel(1)
+       fi;
+#else
+       post_parcel(0);
+       post_parcel(1);
+#endif
+       claimed = false
+    od
+}
+#endif
+#endif
+
 proctype dropper() {
     bit my;
+#if OUTBOX
+    byte found;
 
+    drop_to_outbox(0);
+#if AGAIN
+    drop_to_outbox(4);
+#endif
+#else
     drop(0, 0);
 #if AGAIN
     drop(0, 4);
+#endif
 #endif
     ended++
 }
@@ -161,7 +262,11 @@ inline flip_and_wait() {
         parity = 1 - old
     }
     do
-    :: seen = completed[old];
+    ::
+#if OUTBOX && !defined(BUG_OUTBOX_LEFT)
+       claim_and_post();
+#endif
+       seen = completed[old];
 #ifdef BUG_POSTED_FIRST
        sum_posted();
        seen = completed[old];
@@ -170,7 +275,12 @@ inline flip_and_wait() {
 #endif
        if
        :: seen >= sum -> break
+#if OUTBOX
+       :: else -> /* woken by the next completion, or after a slice of time */
+           atomic { completed[old] != seen || ((outbox[0] != 0 || outbox[1] != 0) && !busy) -> sum = 0; seen = 0 }
+#else
        :: else -> atomic { completed[old] != seen -> sum = 0; seen = 0 } /* woken by the next completion */
+#endif
        fi
     od;
     atomic { sum = 0; seen = 0; old = 0 }
@@ -211,6 +321,9 @@ init {
         run pinner();
 #endif
         run completer();
+#if OUTBOX && !defined(BUG_OUTBOX_LEFT)
+        run tick();
+#endif
         do
         :: i < DRAINERS -> run drainer(); i++
         :: else -> break
