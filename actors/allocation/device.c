@@ -7,8 +7,8 @@
 #include "runtime/base/os.h"
 
 #define HUGE_FROM_BYTES (UINT64_C(32) << 20)
-#define QUICK_BYTES     (UINT64_C(256) << 10) /* measured: docs/performance.md */
-#define SHELF_BYTES     (UINT64_C(1) << 20)   /* measured: docs/performance.md */
+#define QUICK_BYTES     0                     /* the shelf in front of each heap keeps what comes back at once */
+#define SHELF_BYTES     (UINT64_C(512) << 10) /* measured: docs/performance.md */
 #define SHELF_FROM      4096                  /* bytes: the largest block in magazines */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
 #define TIDE_LEAST      (UINT64_C(64) << 20) /* a program that holds less keeps its fragments */

@@ -55,7 +55,7 @@ static void clear_all(struct ftli_shard *shard)
         clear_place(shard, place);
 }
 
-/* What lies under the hand, until `bytes` more have room. */
+/* What lies under the hand, until `bytes` more have room, or the shelf is theirs alone. */
 static void make_room(struct ftli_shard *shard, uint64_t bytes)
 {
     struct ftli_shelf *shelf = &shard->shelf;
@@ -169,12 +169,14 @@ bool ftli_allocation_shelve(struct ftli_device *device, struct ftli_header *head
     if (!ftli_shelf_try(shelf))
         return false;
     if (FTLI_UNLIKELY(ftli_u64_load_relaxed(&shelf->bytes) + block_bytes > device->shelf_bytes)) {
-        if (block_bytes > device->shelf_bytes || !ftli_token_try_take(&shard->token)) {
+        if (ftli_u64_load_relaxed(&shelf->bytes) != 0 && !ftli_token_try_take(&shard->token)) {
             ftli_shelf_shut(shelf);
             return false;
         }
-        make_room(shard, block_bytes);
-        ftli_token_release(&shard->token);
+        if (ftli_u64_load_relaxed(&shelf->bytes) != 0) {
+            make_room(shard, block_bytes);
+            ftli_token_release(&shard->token);
+        }
     }
     (void)ftli_word_reclaim(&header->word);
     ftli_shelf_put(shelf, place, header);

@@ -6,7 +6,7 @@
  * Owns      The headers on it and their blocks, which count as used in the heap and as common among what is cached.
  * Threads   Who holds the latch. It is only ever tried: a new goes on to the next shelf, a drop posts instead. Who holds it takes no
  *           token but by trying. `bytes` and the places are read by anybody, as hints.
- * Invariant bytes = the blocks on it <= the device's shelf bytes.
+ * Invariant bytes = the blocks on it <= the device's shelf bytes, unless it is one block alone.
  */
 #ifndef FTLI_ACTORS_ALLOCATION_SHELF_H
 #define FTLI_ACTORS_ALLOCATION_SHELF_H

@@ -137,6 +137,7 @@ Test(shelf, a_heap_that_has_no_room_asks_its_shelf)
     enum { N = 16 };
     struct ftli_header *headers[N];
     open_device(64 * MIB, 1, 64 * KIB);
+    device->shelf_bytes = MIB;
     for (unsigned i = 0; i < N; i++)
         headers[i] = make(60 * KIB);
     uint64_t committed = ftli_allocation_committed(device);
@@ -183,6 +184,15 @@ Test(shelf, what_rests_goes_back)
     close_device();
 }
 
+static unsigned blocks_on(const struct ftli_shelf *shelf)
+{
+    unsigned n = 0;
+    for (unsigned place = 0; place < FTLI_SHELF_PLACES; place++)
+        for (const ftli_link *link = ftli_pointer_load_relaxed(&shelf->places[place]); link != NULL; link = link->next)
+            n++;
+    return n;
+}
+
 /* At random: blocks never overlap, the bound holds, and what the heaps have out is live + shelved + posted. */
 static void at_random(uint64_t seed)
 {
@@ -223,7 +233,7 @@ static void at_random(uint64_t seed)
             const struct ftli_shelf *shelf = &device->shards[s].shelf;
             uint64_t bytes = ftli_u64_load_relaxed(&shelf->bytes);
             cr_assert_eq(bytes, walk_bytes(shelf));
-            cr_assert_leq(bytes, device->shelf_bytes);
+            cr_assert(bytes <= device->shelf_bytes || blocks_on(shelf) == 1, "%llu bytes", (unsigned long long)bytes);
         }
     }
     for (unsigned i = 0; i < N; i++)
