@@ -10,13 +10,13 @@ pair           110   ftl_tensor_new ftl_tensor_drop
 data            20   ftl_tensor_data
 to_shard       830   ftl_tensor_drop
 to_cleanup     370   ftl_tensor_drop
-message        170   ftl_tensor_drop
+message        145   ftl_tensor_drop
 middle         950   ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
     [pair]='a new and a drop of a small one-dimensional tensor on its own thread'
     [data]='data on it'
-    [to_shard]='posting a deferred drop to a shard (100 kB)'
+    [to_shard]='a drop of 100 kB where 1,000 of them overflow the shelf of their shard'
     [to_cleanup]='posting a deferred drop to the cleanup actor (a finalizer)'
     [message]='the same, every drop of policy message'
     [middle]='a new and a drop of 100 kB'
