@@ -9,7 +9,7 @@ table='
 pair           110   ftl_tensor_new ftl_tensor_drop
 data            20   ftl_tensor_data
 to_shard       830   ftl_tensor_drop
-to_cleanup     370   ftl_tensor_drop
+to_cleanup     355   ftl_tensor_drop
 message        145   ftl_tensor_drop
 middle         950   ftl_tensor_new ftl_tensor_drop
 '
