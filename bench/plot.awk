@@ -34,6 +34,9 @@ function bar(y, ratio, which, said, fit,    from, to, swap) {
     if (fit > 0)
         printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#be123c\" stroke-width=\"1.6\"/>\n", \
             place(fit), place(fit), y - 1, y + thick + 1
+    # The words stand beyond the floor's mark, if that is beyond the bar.
+    if (fit > 0 && (ratio < 1 ? fit < ratio : fit > ratio))
+        to = place(fit)
     text(ratio < 1 ? to - 4 : to + 4, y + thick - 1.2, said, "#475569", "font-size=\"9\"" (ratio < 1 ? " text-anchor=\"end\"" : ""))
 }
 function shown(ratio) { return ratio >= 99.5 ? sprintf("%.0f", ratio) : ratio >= 9.95 ? sprintf("%.1f", ratio) : sprintf("%.2f", ratio) }
@@ -44,7 +47,7 @@ function legend(x, which, said) {
 
 BEGIN {
     left = 178; width = 640; top = 108; thick = 8; inner = 10; between = 7; apart = 9
-    low = 0.0625; high = 32
+    low = 0.03125; high = 32
     colour["bare"] = "#64748b"; colour["equal"] = "#0e7490"; colour["message"] = "#a3b18a"
     kinds[1] = "bare"; kinds[2] = "equal"; kinds[3] = "message"
 }
