@@ -62,6 +62,8 @@ int ftli_heap_give_pages(struct ftli_heap *, void *address);
 /* ---- slots of one size class. Takes up to n; *taken says how many (FTL_OK when at least one; else as take_pages). */
 int ftli_heap_take_slots(struct ftli_heap *, unsigned size_class, void **out, unsigned n, unsigned *taken);
 int ftli_heap_give_slot(struct ftli_heap *, void *address);
+/* How many slots of the class can be taken without a new slab. By any thread, as a hint. */
+uint32_t ftli_heap_slots_free(const struct ftli_heap *, unsigned size_class);
 
 /* Either of the two, told apart by the page's descriptor. */
 int ftli_heap_give(struct ftli_heap *, void *address);
@@ -121,9 +123,9 @@ bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
 static_assert(FTLI_QUICK_PAGES < FTLI_RUN_PAGES, "all that waits counts as short");
 
 struct ftli_slab_class {
-    struct ftli_slab *partial; /* the slabs with a free slot, a tree by number */
-    struct ftli_slab *spare;   /* the one wholly free slab that is kept; not in `partial` */
-    uint64_t slots_used;
+    struct ftli_slab *partial;  /* the slabs with a free slot, a tree by number */
+    struct ftli_slab *spare;    /* the one wholly free slab that is kept; not in `partial` */
+    ftli_atomic_u32 slots_free; /* of its slabs, the spare one included; others may read it, as a hint */
     uint64_t pages;
     uint32_t made_lately; /* slabs, halved when spares are released */
 };

@@ -99,7 +99,7 @@ int ftli_heap_give_to_slab(struct ftli_heap *, struct ftli_slab *, const char *a
 void ftli_heap_release_spare_slabs(struct ftli_heap *);
 void ftli_heap_fini_slabs(struct ftli_heap *);
 struct ftli_slab_totals {
-    uint64_t pages, gone, used_bytes, partial;
+    uint64_t pages, gone, used_bytes, free_slots, partial;
     uint64_t header_bytes; /* on the way in: of the descriptors; slab headers are added to it */
 };
 /* The slab whose first page is `number`; then, when all were seen, the trees against the totals. */

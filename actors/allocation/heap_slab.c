@@ -190,6 +190,7 @@ static int make_slab(struct ftli_heap *heap, unsigned size_class, struct ftli_sl
     heap->slab_pages += pages;
     class->pages += pages;
     class->made_lately++;
+    ftli_u32_add_owner(&class->slots_free, slots);
     tree_insert(&class->partial, slab);
     *out = slab;
     return FTL_OK;
@@ -204,6 +205,7 @@ static void release_slab(struct ftli_heap *heap, struct ftli_slab *slab)
     ftli_heap_page(heap, number)->state = FTLI_PAGE_USED;
     heap->slab_pages -= pages;
     heap->classes[slab->size_class].pages -= pages;
+    ftli_u32_add_owner(&heap->classes[slab->size_class].slots_free, -slab->slots);
     uint32_t gone = (uint32_t)__builtin_popcountll(slab->gone);
     give_header(heap, slab);
     if (gone == 0) {
@@ -331,10 +333,15 @@ int ftli_heap_take_slots(struct ftli_heap *heap, unsigned size_class, void **out
             tree_remove(&class->partial, slab);
         }
     }
-    class->slots_used += done;
+    ftli_u32_add_owner(&class->slots_free, -done);
     heap->slab_used_bytes += (uint64_t)done * ftli_class_bytes(size_class);
     *taken = done;
     return FTL_OK;
+}
+
+uint32_t ftli_heap_slots_free(const struct ftli_heap *heap, unsigned size_class)
+{
+    return ftli_u32_load_relaxed(&heap->classes[size_class].slots_free);
 }
 
 int ftli_heap_give_to_slab(struct ftli_heap *heap, struct ftli_slab *slab, const char *address)
@@ -347,7 +354,7 @@ int ftli_heap_give_to_slab(struct ftli_heap *heap, struct ftli_slab *slab, const
     }
     struct ftli_slab_class *class = &heap->classes[slab->size_class];
     slab->taken[slot / 64] &= ~bit;
-    class->slots_used--;
+    ftli_u32_add_owner(&class->slots_free, 1);
     heap->slab_used_bytes -= slab->slot_bytes;
     if (++slab->free == slab->slots) {
         if (slab->slots > 1) {
@@ -531,6 +538,7 @@ bool ftli_heap_check_slab(const struct ftli_heap *heap, const struct ftli_page *
         return false;
     }
     totals->gone += gone;
+    totals->free_slots += slab->free;
     totals->pages += slab->pages;
     totals->used_bytes += (uint64_t)taken * slab->slot_bytes;
     totals->partial += taken < slab->slots && heap->classes[slab->size_class].spare != slab;
@@ -541,13 +549,19 @@ bool ftli_heap_check_slab_trees(const struct ftli_heap *heap, const struct ftli_
                                 size_t why_bytes)
 {
     struct slab_walk walk = {.why = why, .why_bytes = why_bytes};
-    uint64_t pages = 0;
+    uint64_t pages = 0, free_slots = 0;
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         walk.last = 0;
         if (!check_tree(heap, heap->classes[c].partial, c, &walk)) {
             return false;
         }
         pages += heap->classes[c].pages;
+        free_slots += ftli_heap_slots_free(heap, c);
+    }
+    if (free_slots != totals->free_slots) {
+        snprintf(why, why_bytes, "free slots: counted by class %llu, walked %llu", (unsigned long long)free_slots,
+                 (unsigned long long)totals->free_slots);
+        return false;
     }
     uint64_t headers = totals->header_bytes;
     for (const struct ftli_slab_chunk *chunk = heap->chunks; chunk; chunk = chunk->next) {

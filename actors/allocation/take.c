@@ -26,11 +26,21 @@ struct want {
     bool zeroed;
 };
 
+/* So many free slots are worth a refill. */
+static uint32_t slots_least(const struct want *want)
+{
+    return (want->n + 3u) / 4u;
+}
+
 static int take_here(struct ftli_shard *shard, struct want *want)
 {
     (void)ftli_shard_collect(shard, FTLI_REFILL_MOST);
-    if (want->size_class != 0)
-        return ftli_heap_take_slots(&shard->heap, want->size_class, want->blocks, want->n, &want->taken);
+    if (want->size_class != 0) {
+        uint32_t free = ftli_heap_slots_free(&shard->heap, want->size_class);
+        unsigned n =
+            free >= slots_least(want) && free < want->n ? free : want->n; /* a few less rather than a new slab */
+        return ftli_heap_take_slots(&shard->heap, want->size_class, want->blocks, n, &want->taken);
+    }
     want->taken = 1;
     return ftli_heap_take_pages(&shard->heap, want->bytes, want->alignment, want->blocks, &want->zeroed);
 }
@@ -144,10 +154,29 @@ static int take_from_others(struct ftli_device *device, struct ftli_shard **shar
     return FTL_ENOMEM;
 }
 
+/* Slots that are free in another shard's slabs serve before a new slab: threads change shards, and each would keep its own half
+ * empty. The token of `shard` is held; the result's is, and no other. */
+static struct ftli_shard *where_slots_are(struct ftli_device *device, struct ftli_shard *shard, const struct want *want)
+{
+    uint32_t least = slots_least(want);
+    if (want->size_class == 0 || ftli_heap_slots_free(&shard->heap, want->size_class) >= least ||
+        !ftli_shard_is_empty(shard)) /* what waits there is taken in first, and may be just that */
+        return shard;
+    for (uint32_t i = 1; i < device->shard_count; i++) {
+        struct ftli_shard *other = &device->shards[i];
+        if (other != shard && ftli_heap_slots_free(&other->heap, want->size_class) >= least &&
+            ftli_token_try_take(&other->token)) {
+            release(shard);
+            return other;
+        }
+    }
+    return shard;
+}
+
 /* On FTL_OK *shard is where the memory is from, and its token is held; else no token is. */
 static int take_from_children(struct ftli_device *device, uint32_t *home, struct ftli_shard **shard, struct want *want)
 {
-    *shard = acquire(device, home);
+    *shard = where_slots_are(device, acquire(device, home), want);
     struct ftli_shard *first = *shard;
     int status = take_here(first, want);
     if (status == FTL_OK)

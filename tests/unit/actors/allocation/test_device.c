@@ -152,6 +152,27 @@ Test(device, purge_keeps_what_it_is_told_and_stays_near_its_budget)
     close_device();
 }
 
+/* Slots that are free in one shard's slabs serve the threads of another, before it makes a slab of its own. */
+Test(device, free_slots_serve_whoever_asks)
+{
+    struct ftli_header *headers[64], *more[32];
+    uint32_t one = 0, other = 1;
+    unsigned c = ftli_size_class(1000);
+    open_device(64 * MIB, 2, 64 * KIB);
+    cr_assert_eq(ftli_shard_carve(device, &one, c, headers, 64), 64);
+    uint32_t owner = ftli_heap_owner(&device->space, (void *)(uintptr_t)ftli_u64_load_relaxed(&headers[0]->data));
+    for (unsigned i = 0; i < 64; i += 2)
+        give_back(headers[i]);
+    (void)ftli_allocation_collect(device);
+    uint64_t committed = ftli_allocation_committed(device);
+    int taken = ftli_shard_carve(device, &other, c, more, 32);
+    cr_assert(taken > 0 && taken <= 32, "%d", taken);
+    for (int i = 0; i < taken; i++)
+        cr_assert_eq(ftli_heap_owner(&device->space, (void *)(uintptr_t)ftli_u64_load_relaxed(&more[i]->data)), owner);
+    cr_assert_eq(ftli_allocation_committed(device), committed);
+    close_device();
+}
+
 /* Holes of one length, and requests of twice that. */
 static uint64_t committed_with_holes(unsigned holes)
 {
