@@ -160,6 +160,13 @@ Test(device, free_slots_serve_whoever_asks)
     unsigned c = ftli_size_class(1000);
     open_device(64 * MIB, 2, 64 * KIB);
     cr_assert_eq(ftli_shard_carve(device, &one, c, headers, 64), 64);
+    void *place;
+    bool zeroed;
+    struct ftli_segment segment; /* so that the other has room, too */
+    cr_assert_eq(ftli_heap_detach_segment(&device->shards[0].heap, 2 * MIB, &segment), FTL_OK);
+    cr_assert_eq(ftli_heap_donate(&device->shards[2].heap, &segment), FTL_OK);
+    cr_assert_eq(ftli_heap_take_pages(&device->shards[2].heap, 64 * KIB, 64, &place, &zeroed), FTL_OK);
+    cr_assert_eq(ftli_heap_give(&device->shards[2].heap, place), FTL_OK);
     uint32_t owner = ftli_heap_owner(&device->space, (void *)(uintptr_t)ftli_u64_load_relaxed(&headers[0]->data));
     for (unsigned i = 0; i < 64; i += 2)
         give_back(headers[i]);
