@@ -120,12 +120,11 @@ FTLI_INLINE enum ftli_word_result ftli_word_retain(ftli_atomic_u64 *word, uint32
 FTLI_INLINE bool ftli_word_drop_at_once(ftli_atomic_u64 *word, uint64_t generation_bits, uint64_t flags)
 {
     uint64_t seen = generation_bits + flags + (FTLI_WORD_REFERENCE | FTLI_LIVE);
-    uint64_t next;
-#if FTLI_GENERATION_BITS == 24 /* the carry out of the word */
-    if (FTLI_UNLIKELY(__builtin_add_overflow(generation_bits, ftli_word_make(1, FTLI_FREE), &next)))
+    uint64_t next = generation_bits + ftli_word_make(1, FTLI_FREE);
+#if FTLI_GENERATION_BITS == 24
+    if (FTLI_UNLIKELY(next < generation_bits)) /* it ran over the word's end */
         return false;
 #else
-    next = generation_bits + ftli_word_make(1, FTLI_FREE);
     if (generation_bits >= ftli_word_make(FTLI_GENERATION_LAST, 0))
         return false;
 #endif

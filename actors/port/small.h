@@ -8,7 +8,7 @@
 #ifndef FTLI_ACTORS_PORT_SMALL_H
 #define FTLI_ACTORS_PORT_SMALL_H
 
-#include "actors/allocation/size_class.h"
+#include "actors/allocation/allocation.h"
 #include "tensor/dtype.h"
 
 #define FTLI_SMALL_UNIT_BYTES 64u
