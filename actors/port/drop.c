@@ -275,7 +275,10 @@ int ftl_tensor_drop(ftl_tensor tensor)
                       !ftli_port_enter_fast(port)))
         return drop_elsewhere(tensor.id);
     uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;
-    if (FTLI_UNLIKELY(!ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))
+    /* Looked at first: a compare-and-swap that fails costs as much as one that does not, and larger ones are always SLOW. */
+    if (FTLI_UNLIKELY(!ftli_u64_equals_acquire(&header->word,
+                                               generation_bits + FTLI_WORD_FIXED + FTLI_WORD_REFERENCE + FTLI_LIVE) ||
+                      !ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))
         return drop_in_port(port, header, generation_bits);
     return ftli_drop_finish(port, header, ftli_u64_load_relaxed(&header->record));
 }
