@@ -13,7 +13,7 @@
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
 #define TIDE_LEAST      (UINT64_C(64) << 20) /* a program that holds less keeps its fragments */
 #define MAGAZINE_SHARE  32                   /* a magazine's bytes are this part of a thread's cache at most */
-#define ONE_WAY_SHARE   8                   /* the same where a thread only takes from its magazines */
+#define ONE_WAY_SHARE   8                    /* the same where a thread only takes from its magazines */
 
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)

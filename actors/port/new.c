@@ -8,7 +8,7 @@
 
 #define PENDING_WAITS   8
 #define MESSAGE_TENSORS 2
-#define MESSAGE_BYTES 16
+#define MESSAGE_BYTES   16
 #define LOOKS_EVERY \
     15 /* a mask: one slow new in sixteen looks at the backlog, the quick ones of middle sizes counted */
 
