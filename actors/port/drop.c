@@ -1,5 +1,6 @@
 /* A drop, from the call to the post: in place, to the shard of its memory, or to the cleanup. */
 #include "actors/port/outbox.h"
+#include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "tensor/extension.h"
 #include "tensor/registry.h"
@@ -148,6 +149,8 @@ static FTLI_NOINLINE int drop_slow(const struct ftli_agent *agent, struct ftli_h
     case FTLI_WORD_DONE:
         return FTL_OK;
     case FTLI_WORD_MINE: {
+        FTLI_ASSERT(agent->port != NULL, "slot %u is nobody's to keep",
+                    ftli_table_slot(&agent->runtime->table, header));
         unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
         count_immediate(agent, c, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
         stow(agent, header, c);

@@ -417,12 +417,11 @@ uint32_t ftli_port_post_outboxes(struct ftl_runtime *runtime, uint64_t until_ns)
         uint64_t since_ns = port != NULL ? ftli_outbox_since_ns(port) : 0;
         if (since_ns == 0)
             continue;
-        if (since_ns > until_ns || n == CLAIMS_MOST)
-            left++;
-        else if (shut_for_claim(port) || ftli_u32_load_seq_cst(&port->gate) == FTLI_GATE_CLOSED)
+        if (since_ns <= until_ns && n < CLAIMS_MOST &&
+            (shut_for_claim(port) || ftli_u32_load_seq_cst(&port->gate) == FTLI_GATE_CLOSED))
             shut[n++] = port;
         else
-            left++; /* another has claimed it */
+            left++; /* too young, or another has claimed it */
     }
     return left + post_outboxes(runtime, shut, n);
 }
