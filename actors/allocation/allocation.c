@@ -18,9 +18,10 @@ static bool is_quiet(const struct ftli_device *device)
     for (uint32_t i = 0; i < device->shard_count; i++)
         if (!ftli_shard_is_empty(&device->shards[i]) || ftli_u64_load_relaxed(&device->shards[i].shelf.bytes) != 0)
             return false;
-    for (unsigned c = 1; c < FTLI_CLASSES; c++)
-        if (ftli_depot_depth(&device->depot, &device->depot.full[c]) != 0)
-            return false;
+    for (uint32_t lane = 0; lane < FTLI_DEPOT_LANES; lane++)
+        for (unsigned c = 1; c < FTLI_CLASSES; c++)
+            if (ftli_depot_depth(&device->depot, &device->depot.full[lane][c]) != 0)
+                return false;
     return true;
 }
 

@@ -77,9 +77,17 @@ uint32_t ftli_depot_depth(const struct ftli_depot *depot, const struct ftli_depo
     return ftli_u32_load_acquire(&at(depot, ftli_u64_load_acquire(&stack->head))->depth);
 }
 
-struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *depot, unsigned size_class)
+struct ftli_magazine *ftli_depot_take_full_from(struct ftli_depot *depot, unsigned size_class, uint32_t lane)
 {
-    return pop(depot, &depot->full[size_class]);
+    return pop(depot, &depot->full[lane][size_class]);
+}
+
+struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *depot, unsigned size_class, uint32_t lane)
+{
+    struct ftli_magazine *magazine = NULL;
+    for (uint32_t i = 0; magazine == NULL && i < FTLI_DEPOT_LANES; i++)
+        magazine = pop(depot, &depot->full[(lane + i) % FTLI_DEPOT_LANES][size_class]);
+    return magazine;
 }
 
 struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *depot)
@@ -99,18 +107,20 @@ struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *depot)
     return magazine;
 }
 
-void ftli_depot_give(struct ftli_depot *depot, struct ftli_magazine *magazine)
+void ftli_depot_give(struct ftli_depot *depot, struct ftli_magazine *magazine, uint32_t lane)
 {
     bool empty = ftli_u32_load_relaxed(&magazine->count) == 0;
-    push(depot, empty ? &depot->empty : &depot->full[magazine->size_class], magazine);
+    push(depot, empty ? &depot->empty : &depot->full[lane % FTLI_DEPOT_LANES][magazine->size_class], magazine);
 }
 
 uint64_t ftli_depot_bytes(const struct ftli_depot *depot)
 {
     uint64_t bytes = 0;
-    for (unsigned c = 1; c < FTLI_CLASSES; c++)
-        bytes +=
-            ftli_u64_load_acquire(&at(depot, ftli_u64_load_acquire(&depot->full[c].head))->total) * ftli_class_bytes(c);
+    for (uint32_t lane = 0; lane < FTLI_DEPOT_LANES; lane++)
+        for (unsigned c = 1; c < FTLI_CLASSES; c++) {
+            const struct ftli_magazine *top = at(depot, ftli_u64_load_acquire(&depot->full[lane][c].head));
+            bytes += ftli_u64_load_acquire(&top->total) * ftli_class_bytes(c);
+        }
     return bytes;
 }
 

@@ -38,25 +38,30 @@ static void open_magazine(struct ftli_device *device, struct ftli_magazine *maga
         ftli_allocation_post(device, magazine->entries[i]);
     }
     ftli_u32_store_relaxed(&magazine->count, 0);
-    ftli_depot_give(&device->depot, magazine);
+    ftli_depot_give(&device->depot, magazine, 0); /* an empty one has no lane */
+}
+
+static void trim_stack(struct ftli_device *device, uint32_t lane, unsigned c, unsigned force)
+{
+    struct ftli_depot_stack *stack = &device->depot.full[lane][c];
+    uint32_t depth = ftli_depot_depth(&device->depot, stack);
+    uint32_t least = ftli_u32_load_relaxed(&stack->least);
+    uint32_t surplus = force == 2 ? depth : force == 1 ? (depth + 1) / 2 : (least < depth ? least : depth);
+    for (uint32_t i = 0; i < surplus; i++) {
+        struct ftli_magazine *magazine = ftli_depot_take_full_from(&device->depot, c, lane);
+        if (magazine == NULL)
+            break;
+        open_magazine(device, magazine);
+    }
+    ftli_u32_store_relaxed(&stack->least, ftli_depot_depth(&device->depot, stack));
 }
 
 void ftli_allocation_trim(struct ftli_device *device, unsigned force)
 {
     ftli_allocation_clear_shelves(device, force != 0);
-    for (unsigned c = 1; c < FTLI_CLASSES; c++) {
-        struct ftli_depot_stack *stack = &device->depot.full[c];
-        uint32_t depth = ftli_depot_depth(&device->depot, stack);
-        uint32_t least = ftli_u32_load_relaxed(&stack->least);
-        uint32_t surplus = force == 2 ? depth : force == 1 ? (depth + 1) / 2 : (least < depth ? least : depth);
-        for (uint32_t i = 0; i < surplus; i++) {
-            struct ftli_magazine *magazine = ftli_depot_take_full(&device->depot, c);
-            if (magazine == NULL)
-                break;
-            open_magazine(device, magazine);
-        }
-        ftli_u32_store_relaxed(&stack->least, ftli_depot_depth(&device->depot, stack));
-    }
+    for (uint32_t lane = 0; lane < FTLI_DEPOT_LANES; lane++)
+        for (unsigned c = 1; c < FTLI_CLASSES; c++)
+            trim_stack(device, lane, c, force);
 }
 
 /* Segments that a child has wholly free go to the device's own heap, where all sizes may have them. */

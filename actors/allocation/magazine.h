@@ -40,6 +40,7 @@ struct ftli_rack {
     ftli_atomic_pointer previous[FTLI_CLASSES]; /* likewise */
     int64_t budget_bytes;                       /* not reserved */
     uint32_t hand;                              /* class that is looked at first when the budget is used up */
+    uint32_t lane; /* of the depot, by its remainder: where full magazines go, and are looked for first */
 };
 
 /* Capacity 0 and count 0: every take and every stow on it goes the slow way. */

@@ -67,6 +67,7 @@ void ftli_rack_init(struct ftli_rack *rack, const struct ftli_device *device)
     }
     rack->budget_bytes = (int64_t)device->settings.thread_cache_bytes;
     rack->hand = 1;
+    rack->lane = 0;
 }
 
 static uint64_t flush_class(struct ftli_rack *rack, struct ftli_device *device, unsigned c)
@@ -79,7 +80,7 @@ static uint64_t flush_class(struct ftli_rack *rack, struct ftli_device *device, 
             continue;
         bytes += (uint64_t)count_of(magazines[i]) * ftli_class_bytes(c);
         rack->budget_bytes += cost(device, c);
-        ftli_depot_give(&device->depot, magazines[i]);
+        ftli_depot_give(&device->depot, magazines[i], rack->lane);
     }
     return bytes;
 }
@@ -149,7 +150,7 @@ static bool load_empty(struct ftli_rack *rack, struct ftli_device *device, unsig
     ready(device, empty, c);
     /* reserve may have flushed other classes only; this one's magazines are as they were. */
     if (second)
-        ftli_depot_give(&device->depot, previous);
+        ftli_depot_give(&device->depot, previous, rack->lane);
     if (first)
         set_previous(rack, c, unload(rack, c));
     load(rack, c, empty);
@@ -187,7 +188,7 @@ static bool load_full(struct ftli_rack *rack, struct ftli_device *device, unsign
     bool first = is_real(loaded_of(rack, c));
     if (!first && !reserve(rack, device, c))
         return false;
-    struct ftli_magazine *full = ftli_depot_take_full(&device->depot, c);
+    struct ftli_magazine *full = ftli_depot_take_full(&device->depot, c, rack->lane);
     if (full == NULL) {
         if (!first)
             rack->budget_bytes += cost(device, c);
@@ -195,7 +196,7 @@ static bool load_full(struct ftli_rack *rack, struct ftli_device *device, unsign
     }
     prefetch(full);
     if (first)
-        ftli_depot_give(&device->depot, unload(rack, c));
+        ftli_depot_give(&device->depot, unload(rack, c), rack->lane);
     load(rack, c, full);
     return true;
 }
@@ -216,7 +217,7 @@ static void leave_spares(struct ftli_device *device, unsigned c)
         if (spare == NULL)
             return;
         ready(device, spare, c);
-        ftli_depot_give(depot, spare);
+        ftli_depot_give(depot, spare, 0);
     }
 }
 

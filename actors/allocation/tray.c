@@ -24,7 +24,7 @@ static struct ftli_magazine *lay_out(struct ftli_device *device, unsigned c)
 static void give(struct ftli_device *device, struct ftli_magazine *magazine)
 {
     ftli_pointer_store_relaxed(&device->tray[magazine->size_class], NULL);
-    ftli_depot_give(&device->depot, magazine);
+    ftli_depot_give(&device->depot, magazine, 0);
 }
 
 void ftli_allocation_lay(struct ftli_device *device, unsigned c, struct ftli_header *header)

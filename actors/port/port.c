@@ -175,6 +175,7 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
         port->countdown[c] = ftli_sample_class_countdown(port, c);
     ftli_rack_init(&port->rack, runtime->device);
+    port->rack.lane = port->index;
     ftli_pointer_store_relaxed(&port->parcels[0], NULL);
     ftli_pointer_store_relaxed(&port->parcels[1], NULL);
     ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());

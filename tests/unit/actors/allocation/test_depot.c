@@ -25,17 +25,17 @@ Test(depot, keeps_full_ones_by_class_and_empty_ones_apart)
 {
     cr_assert_eq(ftli_depot_init(&depot, MAGAZINES), FTL_OK);
     struct ftli_magazine *a = make(3, 5), *b = make(3, 7), *c = make(4, 1), *d = make(3, 0);
-    ftli_depot_give(&depot, a);
-    ftli_depot_give(&depot, b);
-    ftli_depot_give(&depot, c);
-    ftli_depot_give(&depot, d);
+    ftli_depot_give(&depot, a, 0);
+    ftli_depot_give(&depot, b, 0);
+    ftli_depot_give(&depot, c, 0);
+    ftli_depot_give(&depot, d, 0);
     cr_assert_eq(ftli_depot_bytes(&depot), 12 * ftli_class_bytes(3) + ftli_class_bytes(4));
     cr_assert_eq(ftli_depot_metadata_bytes(&depot), 5 * sizeof *a, "index 0 is none");
-    cr_assert_eq(ftli_depot_take_full(&depot, 3), b, "not the newest");
-    cr_assert_eq(ftli_depot_take_full(&depot, 3), a);
-    cr_assert_null(ftli_depot_take_full(&depot, 3));
-    cr_assert_null(ftli_depot_take_full(&depot, 5));
-    cr_assert_eq(ftli_depot_take_full(&depot, 4), c);
+    cr_assert_eq(ftli_depot_take_full(&depot, 3, 0), b, "not the newest");
+    cr_assert_eq(ftli_depot_take_full(&depot, 3, 0), a);
+    cr_assert_null(ftli_depot_take_full(&depot, 3, 0));
+    cr_assert_null(ftli_depot_take_full(&depot, 5, 0));
+    cr_assert_eq(ftli_depot_take_full(&depot, 4, 0), c);
     cr_assert_eq(ftli_depot_take_empty(&depot), d);
     cr_assert_null(ftli_depot_take_empty(&depot));
     cr_assert_eq(ftli_depot_bytes(&depot), 0);
@@ -62,19 +62,19 @@ Test(depot, the_count_tells_a_reused_head_from_an_old_one)
 {
     cr_assert_eq(ftli_depot_init(&depot, MAGAZINES), FTL_OK);
     struct ftli_magazine *a = make(2, 1), *b = make(2, 1);
-    ftli_depot_give(&depot, b);
-    ftli_depot_give(&depot, a);
-    uint64_t seen = ftli_u64_load_acquire(&depot.full[2].head); /* a, whose next is b */
+    ftli_depot_give(&depot, b, 0);
+    ftli_depot_give(&depot, a, 0);
+    uint64_t seen = ftli_u64_load_acquire(&depot.full[0][2].head); /* a, whose next is b */
     uint32_t next = ftli_u32_load_acquire(&a->next);
     cr_assert_eq(next, b->index);
-    cr_assert_eq(ftli_depot_take_full(&depot, 2), a);
-    cr_assert_eq(ftli_depot_take_full(&depot, 2), b);
-    ftli_depot_give(&depot, a);
-    uint64_t now = ftli_u64_load_acquire(&depot.full[2].head);
+    cr_assert_eq(ftli_depot_take_full(&depot, 2, 0), a);
+    cr_assert_eq(ftli_depot_take_full(&depot, 2, 0), b);
+    ftli_depot_give(&depot, a, 0);
+    uint64_t now = ftli_u64_load_acquire(&depot.full[0][2].head);
     cr_assert_eq(now >> 32, seen >> 32, "the same magazine is on top");
     cr_assert_neq(now, seen, "the head is as it was: a late exchange would link a magazine that is out");
     uint64_t expected = seen;
-    cr_assert_not(ftli_u64_cas_acq_rel(&depot.full[2].head, &expected, (uint64_t)next << 32 | (uint32_t)(seen + 1)));
+    cr_assert_not(ftli_u64_cas_acq_rel(&depot.full[0][2].head, &expected, (uint64_t)next << 32 | (uint32_t)(seen + 1)));
     ftli_depot_fini(&depot);
 }
 
@@ -82,13 +82,13 @@ Test(depot, remembers_the_least_it_held)
 {
     cr_assert_eq(ftli_depot_init(&depot, MAGAZINES), FTL_OK);
     for (unsigned i = 0; i < 4; i++)
-        ftli_depot_give(&depot, make(1, 2));
-    ftli_u32_store_relaxed(&depot.full[1].least, 4);
-    struct ftli_magazine *a = ftli_depot_take_full(&depot, 1), *b = ftli_depot_take_full(&depot, 1);
-    ftli_depot_give(&depot, a);
-    ftli_depot_give(&depot, b);
-    cr_assert_eq(ftli_depot_depth(&depot, &depot.full[1]), 4);
-    cr_assert_eq(ftli_u32_load_relaxed(&depot.full[1].least), 2, "two of the four were in use at once");
+        ftli_depot_give(&depot, make(1, 2), 0);
+    ftli_u32_store_relaxed(&depot.full[0][1].least, 4);
+    struct ftli_magazine *a = ftli_depot_take_full(&depot, 1, 0), *b = ftli_depot_take_full(&depot, 1, 0);
+    ftli_depot_give(&depot, a, 0);
+    ftli_depot_give(&depot, b, 0);
+    cr_assert_eq(ftli_depot_depth(&depot, &depot.full[0][1]), 4);
+    cr_assert_eq(ftli_u32_load_relaxed(&depot.full[0][1].least), 2, "two of the four were in use at once");
     ftli_depot_fini(&depot);
 }
 
@@ -117,7 +117,7 @@ static void *exchange(void *argument)
         struct ftli_magazine *got[2];
         unsigned n = 1 + ftli_random_below(&random, 2);
         for (unsigned k = 0; k < n; k++) {
-            got[k] = ftli_depot_take_full(&depot, 1);
+            got[k] = ftli_depot_take_full(&depot, 1, 0);
             if (got[k] != NULL && ftli_u32_fetch_add_relaxed(&owners[got[k]->index], 1) != 0)
                 (void)ftli_u32_fetch_add_relaxed(&wrong, 1);
         }
@@ -126,7 +126,7 @@ static void *exchange(void *argument)
                 continue;
             got[k]->entries[0] = NULL; /* what its owner writes, the next owner sees: TSan says if not */
             (void)ftli_u32_fetch_add_relaxed(&owners[got[k]->index], UINT32_MAX);
-            ftli_depot_give(&depot, got[k]);
+            ftli_depot_give(&depot, got[k], 0);
         }
     }
     return NULL;
@@ -137,7 +137,7 @@ Test(depot, four_threads_never_have_one_magazine_twice)
     pthread_t threads[THREADS];
     cr_assert_eq(ftli_depot_init(&depot, MAGAZINES), FTL_OK);
     for (unsigned i = 0; i < SHARED; i++)
-        ftli_depot_give(&depot, make(1, 3));
+        ftli_depot_give(&depot, make(1, 3), 0);
     for (uintptr_t i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, exchange, (void *)(i + 1)), 0);
     for (unsigned i = 0; i < THREADS; i++)
@@ -145,9 +145,9 @@ Test(depot, four_threads_never_have_one_magazine_twice)
     cr_assert_eq(ftli_u32_load_relaxed(&wrong), 0);
     cr_assert_eq(ftli_depot_bytes(&depot), SHARED * 3 * 64);
     unsigned n = 0;
-    while (ftli_depot_take_full(&depot, 1) != NULL)
+    while (ftli_depot_take_full(&depot, 1, 0) != NULL)
         n++;
     cr_assert_eq(n, SHARED);
-    cr_assert_eq(ftli_depot_depth(&depot, &depot.full[1]), 0);
+    cr_assert_eq(ftli_depot_depth(&depot, &depot.full[0][1]), 0);
     ftli_depot_fini(&depot);
 }

@@ -109,21 +109,21 @@ Test(device, trim_opens_what_nobody_needed)
     open_device(64 * MIB, 2, 256 * KIB);
     ftli_rack_init(&rack, device);
     for (unsigned i = 0; i < 8; i++) /* for the drops, which make none */
-        ftli_depot_give(&device->depot, ftli_depot_make_empty(&device->depot));
+        ftli_depot_give(&device->depot, ftli_depot_make_empty(&device->depot), 0);
     for (unsigned i = 0; i < 600; i++)
         headers[i] = take(&rack, &home, 2);
     for (unsigned i = 0; i < 600; i++)
         (void)give(&rack, 2, headers[i]);
     (void)ftli_rack_flush(&rack, device);
-    uint32_t depth = ftli_depot_depth(&device->depot, &device->depot.full[2]);
+    uint32_t depth = ftli_depot_depth(&device->depot, &device->depot.full[0][2]);
     cr_assert_geq(depth, 4);
     ftli_allocation_trim(device, 0); /* the first look only learns how few there were */
-    uint32_t first = ftli_depot_depth(&device->depot, &device->depot.full[2]);
+    uint32_t first = ftli_depot_depth(&device->depot, &device->depot.full[0][2]);
     ftli_allocation_trim(device, 1);
-    uint32_t half = ftli_depot_depth(&device->depot, &device->depot.full[2]);
+    uint32_t half = ftli_depot_depth(&device->depot, &device->depot.full[0][2]);
     cr_assert(half <= first / 2, "%u, then %u", first, half);
     ftli_allocation_trim(device, 0); /* nobody took one since: all that is left goes */
-    cr_assert_eq(ftli_depot_depth(&device->depot, &device->depot.full[2]), 0);
+    cr_assert_eq(ftli_depot_depth(&device->depot, &device->depot.full[0][2]), 0);
     cr_assert_eq(ftli_depot_bytes(&device->depot), 0);
     (void)ftli_allocation_collect(device);
     cr_assert_eq(used_bytes(), 0);

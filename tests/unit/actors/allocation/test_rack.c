@@ -166,7 +166,7 @@ Test(rack, stow_without_an_empty_magazine_declines)
     cr_assert_eq(ftli_allocation_take_small(device, 1, &one), FTL_OK);
     struct ftli_magazine *empty = ftli_depot_make_empty(&device->depot);
     cr_assert_not_null(empty);
-    ftli_depot_give(&device->depot, empty);
+    ftli_depot_give(&device->depot, empty, 0);
     cr_assert(give(&rack, 1, one));
     cr_assert_eq(take(&rack, &home, 1), one);
     give_back(one);
