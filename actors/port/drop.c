@@ -245,7 +245,8 @@ static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header;
-    if (!ftli_port_find_header(port, id, &header) || port->in_place_bytes != 0 || !ftli_port_enter_fast(port))
+    if (!ftli_port_find_header(port, id, &header) || ftli_u64_load_plain(&port->in_place_bytes) != 0 ||
+        !ftli_port_enter_fast(port))
         return drop_without_port(id);
     uint64_t generation_bits = id << FTLI_WORD_GENERATION_SHIFT;
     enum ftli_outbox_result result = ftli_outbox_drop(port, header, generation_bits);
@@ -274,7 +275,7 @@ int ftl_tensor_drop(ftl_tensor tensor)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header;
-    if (FTLI_UNLIKELY(!ftli_port_find_below(port, tensor.id, port->in_place_bytes, &header) ||
+    if (FTLI_UNLIKELY(!ftli_port_find_below(port, tensor.id, ftli_u64_load_plain(&port->in_place_bytes), &header) ||
                       !ftli_port_enter_fast(port)))
         return drop_elsewhere(tensor.id);
     uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;

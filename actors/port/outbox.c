@@ -95,7 +95,8 @@ enum ftli_outbox_result ftli_outbox_drop(struct ftli_port *port, struct ftli_hea
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     unsigned c = ftli_record_class(record);
     if (FTLI_UNLIKELY(ftli_record_flags(record) != 0 || c == 0 || ftli_u32_load_relaxed(&header->cold) != 0 ||
-                      ftli_record_id(record) != (uint32_t)(header - port->headers))) {
+                      ftli_record_id(record) !=
+                          (uint32_t)(header - (struct ftli_header *)ftli_pointer_load_plain(&port->headers)))) {
         ftli_u64_store_release(&header->word, generation_bits | FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_DROPPED);
         return FTLI_OUTBOX_DROPPED;
     }

@@ -45,8 +45,9 @@ void ftli_port_learn(struct ftli_port *port)
     const struct ftli_registry_entry *entry = &ftli_registry[port->owner->number];
     uint64_t slots = ftli_u32_load_acquire(&entry->committed); /* pairs: committed */
     ftli_u32_store_relaxed(&port->stamp_ms, ftli_u32_load_relaxed(&port->owner->stamp_ms));
-    port->known_bytes = port->strict != 0 ? 0 : slots * sizeof *port->headers;
-    port->in_place_bytes = port->owner->cleanup.every_drop_is_a_message ? 0 : port->known_bytes;
+    uint64_t bytes = port->strict != 0 ? 0 : slots * sizeof(struct ftli_header);
+    ftli_u64_store_relaxed(&port->known_bytes, bytes);
+    ftli_u64_store_relaxed(&port->in_place_bytes, port->owner->cleanup.every_drop_is_a_message ? 0 : bytes);
 }
 
 static void prepare_once(void)
@@ -158,9 +159,10 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->owner = runtime;
     port->strict = !asymmetric;
     port->finishes_sampled = !runtime->cleanup.every_drop_is_a_message;
-    port->handle_base = ((uint64_t)runtime->number << FTLI_SLOT_BITS) * sizeof *port->headers;
-    port->headers = runtime->table.headers;
-    port->handle_origin = (uint64_t)(uintptr_t)port->headers - port->handle_base;
+    uint64_t base = ((uint64_t)runtime->number << FTLI_SLOT_BITS) * sizeof(struct ftli_header);
+    ftli_u64_store_relaxed(&port->handle_base, base);
+    ftli_pointer_store_relaxed(&port->headers, runtime->table.headers);
+    ftli_u64_store_relaxed(&port->handle_origin, (uint64_t)(uintptr_t)runtime->table.headers - base);
     ftli_port_learn(port);
     port->home = 0;
     port->index = (uint32_t)(port - ports); /* the mapping may have been wiped by a fork */

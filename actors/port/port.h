@@ -39,14 +39,15 @@ struct ftli_port {
     ftli_atomic_u32 runtime;               /* number; 0: none */
     uint32_t strict;                       /* 1: no membarrier here; busy and gate are sequentially consistent */
     /* ---- slot and runtime of a handle, 64 times, less handle_base are its header's offset; those of others come out too large */
-    uint64_t handle_base;
-    uint64_t known_bytes;    /* of headers that are committed, as of some time ago; 0 if strict: no fast paths for it */
-    uint64_t in_place_bytes; /* the same, for drops that are done in place; 0 where every drop is a message */
-    struct ftli_header *headers;
-    uint64_t handle_origin;   /* headers - handle_base, for the way from a header to its handle */
-    uint64_t born_scope;      /* the last eight bytes of a new header: the port's number, over no dimension */
-    ftli_atomic_u32 stamp_ms; /* the runtime's, as of the last tick or slow new */
-    uint32_t home;            /* shard that is tried first */
+    ftli_atomic_u64 handle_base;
+    ftli_atomic_u64
+        known_bytes; /* of headers that are committed, as of some time ago; 0 if strict: no fast paths for it */
+    ftli_atomic_u64 in_place_bytes; /* the same, for drops that are done in place; 0 where every drop is a message */
+    ftli_atomic_pointer headers;
+    ftli_atomic_u64 handle_origin; /* headers - handle_base, for the way from a header to its handle */
+    uint64_t born_scope;           /* the last eight bytes of a new header: the port's number, over no dimension */
+    ftli_atomic_u32 stamp_ms;      /* the runtime's, as of the last tick or slow new */
+    uint32_t home;                 /* shard that is tried first */
     struct ftl_runtime *owner;
     ftli_atomic_pointer parcels[2];   /* policy message: the open one of each parity; NULL: none. Looked at by any */
     uint64_t countdown[FTLI_CLASSES]; /* news until the next sampled one, per size class */
@@ -112,23 +113,23 @@ FTLI_INLINE bool ftli_port_find_below(const struct ftli_port *port, uint64_t id,
                                       struct ftli_header **out)
 {
     static_assert(sizeof **out == 64, "6 bits of a header's address lie within it");
-    uint64_t offset = ((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) - port->handle_base;
+    uint64_t offset = ((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) - ftli_u64_load_plain(&port->handle_base);
     if (FTLI_UNLIKELY(offset >= bytes))
         return false;
-    *out = (struct ftli_header *)(void *)((char *)port->headers + offset);
+    *out = (struct ftli_header *)(void *)((char *)ftli_pointer_load_plain(&port->headers) + offset);
     return true;
 }
 
 /* The header that a handle names, if it is of this port's runtime. False: the registry knows. */
 FTLI_INLINE bool ftli_port_find_header(const struct ftli_port *port, uint64_t id, struct ftli_header **out)
 {
-    return ftli_port_find_below(port, id, port->known_bytes, out);
+    return ftli_port_find_below(port, id, ftli_u64_load_plain(&port->known_bytes), out);
 }
 
 /* The handle of a header of this port's runtime, without its generation. */
 FTLI_INLINE uint64_t ftli_port_handle(const struct ftli_port *port, const struct ftli_header *header)
 {
-    return ((uint64_t)(uintptr_t)header - port->handle_origin) << (FTLI_HANDLE_SHIFT - 6);
+    return ((uint64_t)(uintptr_t)header - ftli_u64_load_plain(&port->handle_origin)) << (FTLI_HANDLE_SHIFT - 6);
 }
 
 /* False: bypass (a call inside a call, a signal handler, or the port is claimed). */

@@ -160,6 +160,26 @@ FTLI_INLINE bool ftli_u64_equals_acquire(const ftli_atomic_u64 *a, uint64_t v)
 #endif
 }
 
+/* A word that only the caller's own thread writes while it lives: those that write it before and after are ordered with it by what
+ * ThreadSanitizer does not see (a thread's death, told by a robust mutex). Plain, so that an instruction may take it from memory. */
+FTLI_INLINE uint64_t ftli_u64_load_plain(const ftli_atomic_u64 *a)
+{
+#if defined __SANITIZE_THREAD__
+    return ftli_u64_load_relaxed(a);
+#else
+    return a->word;
+#endif
+}
+
+FTLI_INLINE void *ftli_pointer_load_plain(const ftli_atomic_pointer *a)
+{
+#if defined __SANITIZE_THREAD__
+    return ftli_pointer_load_relaxed(a);
+#else
+    return a->word;
+#endif
+}
+
 /* A count of the caller's own, one down. True: it is 0 now. */
 FTLI_INLINE bool ftli_count_down(uint64_t *count)
 {
