@@ -7,6 +7,7 @@
 #include "runtime/base/assert.h"
 
 #define COLLECT_MOST      4096
+#define COLLECTS_MOST     64
 #define SEGMENTS_AT_ONCE  16
 #define TIDE_PART         8
 #define CHILD_KEEPS_BYTES (UINT64_C(2) << 20) /* of free granules, between ticks */
@@ -175,10 +176,22 @@ struct ftli_spare_swept ftli_allocation_give_back_headers(struct ftli_device *de
     return ftli_table_give_back(device->table, most, all);
 }
 
+/* Whoever holds a shard at this moment has its mail in hand, or stands before it: it is waited for. Nothing else is held. */
+static void collect_all(struct ftli_device *device)
+{
+    for (uint32_t i = 0; i < device->shard_count; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        ftli_token_take(&shard->token);
+        for (unsigned n = 0; n < COLLECTS_MOST && !ftli_shard_is_empty(shard); n++)
+            (void)ftli_shard_collect(shard, COLLECT_MOST);
+        ftli_token_release(&shard->token);
+    }
+}
+
 void ftli_allocation_relieve(struct ftli_device *device)
 {
     ftli_allocation_trim(device, 2);
-    (void)ftli_allocation_collect(device);
+    collect_all(device);
     (void)ftli_allocation_purge(device, 0, 0);
 }
 
