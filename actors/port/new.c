@@ -1,16 +1,11 @@
 /* A new: the fast path for small tensors without options, and the way through options for all others. */
 #include <string.h>
 
+#include "actors/port/back_pressure.h"
 #include "actors/port/outbox.h"
 #include "actors/port/small.h"
 #include "tensor/extension.h"
 #include "tensor/shape.h"
-
-#define PENDING_WAITS   8
-#define MESSAGE_TENSORS 2
-#define MESSAGE_BYTES   16
-#define LOOKS_EVERY \
-    15 /* a mask: one slow new in sixteen looks at the backlog, the quick ones of middle sizes counted */
 
 /* What options ask for, checked and looked up before anything is taken. */
 struct birth {
@@ -128,13 +123,6 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
     return status;
 }
 
-/* Whose threads a new may wait for. If it has none of its own it is lent this one, and no other group is: finalizers do not
- * run inside new. */
-static const char *cleanup_group(const struct ftl_runtime *runtime)
-{
-    return ftli_topology_actor(runtime->topology, "cleanup")->threads.name;
-}
-
 /* Exhausted: what is cached goes back, then what is pending may help, within the wait; CORE.md section 3 rule 2. */
 static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
 {
@@ -142,7 +130,7 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
     int status = take_memory(agent, birth, c, out);
     if (FTLI_LIKELY(status == FTL_OK))
         return FTL_OK;
-    const char *group = cleanup_group(runtime);
+    const char *group = ftli_cleanup_group(runtime);
     ftli_event *completed = ftli_allocation_completed(runtime->device);
     uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), (uint64_t)birth->wait_ns);
     if (runtime->cleanup.every_drop_is_a_message)
@@ -268,59 +256,6 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
                                 : ftli_fail(FTL_ESTALE, "the scope has ended");
 }
 
-/* Where every drop is a message all memory comes back through the cleanup, and what is pending only waits for a processor: the marks
- * are smaller, since a new that waits gives it one, and a new that does not takes memory that is not needed. */
-static bool has_more(const struct ftl_runtime *runtime, unsigned times)
-{
-    const struct ftli_topology_back_pressure *marks = &runtime->topology->back_pressure;
-    struct ftli_cleanup_pending pending = ftli_cleanup_read_pending(&runtime->cleanup);
-    uint64_t tensors = times * (uint64_t)marks->pending, bytes = times * marks->bytes;
-    if (runtime->cleanup.every_drop_is_a_message) {
-        tensors /= MESSAGE_TENSORS;
-        bytes /= MESSAGE_BYTES;
-    }
-    return pending.tensors > tensors || pending.bytes > bytes;
-}
-
-/* How much more than its marks the cleanup has before it: messages, bytes, or age. */
-static bool is_behind(struct ftl_runtime *runtime, unsigned times)
-{
-    struct ftli_cleanup_backlog backlog;
-    if (has_more(runtime, times))
-        return true;
-    ftli_cleanup_read_backlog(&runtime->cleanup, &backlog);
-    uint64_t age_ns = times * (uint64_t)runtime->topology->back_pressure.age_ns;
-    return backlog.oldest_ns != 0 && ftli_kernel_coarse_ns(runtime->kernel) > backlog.oldest_ns + age_ns;
-}
-
-/* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. One slow new in sixteen looks; where every
- * drop is a message each of them at what costs little. */
-static void press_back(const struct ftli_agent *agent)
-{
-    struct ftl_runtime *runtime = agent->runtime;
-    bool looks = (ftli_thread.slow_news++ & LOOKS_EVERY) == 0;
-    if (runtime->cleanup.every_drop_is_a_message && looks)
-        ftli_outbox_look(agent);
-    if (!(looks && is_behind(runtime, 1)) && !(runtime->cleanup.every_drop_is_a_message && has_more(runtime, 1)))
-        return;
-    ftli_actor_wake(runtime->cleanup.actor);
-    if (ftli_kernel_is_service_thread(runtime->kernel))
-        return;
-    const char *group = cleanup_group(runtime);
-    ftli_event *completed = ftli_allocation_completed(runtime->device);
-    uint64_t wait_ns = (uint64_t)runtime->topology->back_pressure.wait_ns;
-    uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), wait_ns);
-    for (unsigned i = 0; i < PENDING_WAITS; i++) {
-        uint32_t ticket = ftli_event_prepare(completed);
-        if (!is_behind(runtime, 2)) {
-            ftli_event_cancel(completed);
-            return;
-        }
-        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
-            return;
-    }
-}
-
 static int check_options(const ftl_runtime *runtime, const ftl_tensor_options *options)
 {
     if (options->device >= runtime->topology->device_count)
@@ -362,7 +297,7 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
     if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) >
         runtime->cleanup.settings->quarantine_limit_bytes)
         return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
-    press_back(agent);
+    ftli_press_back(agent);
     struct ftli_header *header;
     return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);
 }
@@ -431,7 +366,7 @@ static FTLI_NOINLINE bool new_plain(ftl_runtime *runtime, ftl_dtype dtype, uint3
     struct ftli_port *port = ftli_port_find(runtime->number);
     if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) != 0)
         return false; /* it may be over its limit */
-    if (port == NULL || (ftli_thread.slow_news & LOOKS_EVERY) == 0 || !ftli_port_enter(port))
+    if (port == NULL || (ftli_thread.slow_news & FTLI_LOOKS_EVERY) == 0 || !ftli_port_enter(port))
         return false;
     bool made = take_plain(runtime, port, bytes, dtype, ndim, shape, out);
     ftli_port_leave(port);
@@ -485,7 +420,7 @@ static FTLI_NOINLINE int refill_and_go_on(struct ftli_port *port, uint64_t size,
 {
     struct ftl_runtime *runtime = port->owner;
     struct ftli_header *header = NULL;
-    if (c != 0 && (ftli_thread.slow_news & LOOKS_EVERY) != 0)
+    if (c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
         header = ftli_allocation_refill_ready(runtime->device, &port->rack, (unsigned)(c / 8));
     if (header == NULL) {
         int64_t shape = (int64_t)elements;
