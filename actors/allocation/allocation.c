@@ -31,6 +31,7 @@ static void look_after_all(struct ftli_allocation *allocation, uint64_t now_ns)
     allocation->looked_ns = now_ns;
     ftli_u64_add_owner(&allocation->ticks, 1);
     allocation->busy = allocation->claim_idle(allocation->user, now_ns);
+    ftli_allocation_share_caches(allocation->device, allocation->busy);
     ftli_allocation_trim(allocation->device, 0);
 }
 

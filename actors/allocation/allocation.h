@@ -31,6 +31,8 @@ int ftli_device_open(const struct ftli_topology_device *, const struct ftli_allo
                      ftli_kernel *, uint32_t index, struct ftli_device **out);
 /* Before any tensor is made: no drop comes back into a thread's magazines, which hold one a class then and may be larger. */
 void ftli_allocation_expect_one_way(struct ftli_device *);
+/* A thread keeps a share of an eighth of what is committed, and thread_cache at most. By the tick. */
+void ftli_allocation_share_caches(struct ftli_device *, uint64_t threads);
 /* At rest: all memory back to the OS. */
 void ftli_device_close(struct ftli_device *);
 
@@ -59,16 +61,12 @@ struct ftli_pages {
 };
 int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t bytes, size_t alignment,
                                struct ftli_pages *out);
-/* Middle sizes that lie at hand (shelf.h). The place of so many bytes; 0: they have none, being smaller or larger. */
-unsigned ftli_allocation_place(const struct ftli_device *, uint64_t bytes);
+/* Middle sizes, above the classes: what lies at hand (shelf.h). */
 /* A FREE header with a block for the place, or NULL: ask for memory. *most: as in ftli_pages. */
 struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *, uint32_t *home, unsigned place, bool *most);
 /* The same from wherever there is memory. False: there is none now. */
 bool ftli_allocation_take_middle(struct ftli_device *, uint32_t *home, unsigned place, uint64_t bytes,
                                  struct ftli_pages *out);
-/* A slot of a class from ftli_allocation_shelf_class on. */
-unsigned ftli_allocation_shelf_class(const struct ftli_device *);
-int ftli_allocation_take_slot(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_pages *out);
 /* A FREE header without memory, for a view. */
 int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
 /* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */

@@ -9,11 +9,14 @@
 #define HUGE_FROM_BYTES (UINT64_C(32) << 20)
 #define QUICK_BYTES     0                     /* the shelf in front of each heap keeps what comes back at once */
 #define SHELF_BYTES     (UINT64_C(512) << 10) /* measured: docs/performance.md */
-#define SHELF_FROM      4096                  /* bytes: the largest block in magazines */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
-#define TIDE_LEAST      (UINT64_C(64) << 20) /* a program that holds less keeps its fragments */
-#define MAGAZINE_SHARE  32                   /* a magazine's bytes are this part of a thread's cache at most */
-#define ONE_WAY_SHARE   8                    /* the same where a thread only takes from its magazines */
+#define CACHES_SHARE    8                     /* what threads keep is this part of what is committed */
+#define CACHE_LEAST     (UINT64_C(256) << 10) /* or this, each */
+#define TIDE_LEAST      (UINT64_C(64) << 20)  /* a program that holds less keeps its fragments */
+#define MAGAZINE_SHARE  32                    /* a magazine's bytes are this part of a thread's cache at most, */
+#define MAGAZINE_BYTES  8192                  /* and this; but for larger blocks: */
+#define MAGAZINE_BLOCKS 4                     /* so many, if they come to half of that part at most */
+#define ONE_WAY_SHARE   8                     /* the same where a thread only takes from its magazines */
 
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)
@@ -42,12 +45,22 @@ static bool spare(void *context, size_t bytes)
 
 static void set_capacities(struct ftli_device *device, unsigned share)
 {
-    uint64_t most_bytes = device->settings.thread_cache_bytes / share;
+    uint64_t part = device->settings.thread_cache_bytes / share;
+    uint64_t most_bytes = part < MAGAZINE_BYTES ? part : MAGAZINE_BYTES;
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
-        uint64_t fits = most_bytes / ftli_class_bytes(c);
+        uint64_t fits = most_bytes / ftli_class_bytes(c), few = part / 2 / ftli_class_bytes(c);
         uint64_t most = device->settings.magazine < FTLI_MAGAZINE_MOST ? device->settings.magazine : FTLI_MAGAZINE_MOST;
+        few = few < MAGAZINE_BLOCKS ? few : MAGAZINE_BLOCKS;
+        fits = few > fits ? few : fits;
         device->capacity[c] = (uint8_t)(fits < 1 ? 1 : fits < most ? fits : most);
     }
+}
+
+void ftli_allocation_share_caches(struct ftli_device *device, uint64_t threads)
+{
+    uint64_t share = ftli_u64_load_relaxed(&device->committed) / CACHES_SHARE / (threads != 0 ? threads : 1);
+    uint64_t bytes = share > CACHE_LEAST ? share : CACHE_LEAST, most = device->settings.thread_cache_bytes;
+    ftli_u64_store_relaxed(&device->cache_bytes, bytes < most ? bytes : most);
 }
 
 void ftli_allocation_expect_one_way(struct ftli_device *device)
@@ -105,7 +118,7 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
     ftli_u64_store_relaxed(&device->tide, TIDE_LEAST);
     set_capacities(device, MAGAZINE_SHARE);
-    device->shelf_class = (uint8_t)(ftli_size_class(SHELF_FROM) + 1);
+    ftli_allocation_share_caches(device, 1);
     device->shelf_bytes = SHELF_BYTES;
     int status = ftli_space_init(&device->space, topology->arena_bytes);
     if (status == FTL_OK)

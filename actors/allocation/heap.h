@@ -144,7 +144,7 @@ struct ftli_heap {
     bool any_huge;                  /* some granule is or was advised */
     struct ftli_slab *slabs_unused; /* headers */
     struct ftli_slab_chunk *chunks; /* their memory, newest first */
-    struct ftli_slab_class classes[FTLI_CLASSES];
+    struct ftli_slab_class classes[FTLI_SLOT_CLASSES];
     uint32_t quick[FTLI_QUICK_PAGES + 1];             /* by length: the span freed last, 0: none */
     uint64_t quick_filled[FTLI_QUICK_PAGES / 64 + 1]; /* lengths that may have one */
     struct ftli_free_index whole;                     /* free spans of which every page is committed */

@@ -220,7 +220,7 @@ static void release_slab(struct ftli_heap *heap, struct ftli_slab *slab)
 
 void ftli_heap_release_spare_slabs(struct ftli_heap *heap)
 {
-    for (unsigned c = 1; c < FTLI_CLASSES; c++) {
+    for (unsigned c = 1; c < FTLI_SLOT_CLASSES; c++) {
         struct ftli_slab *spare = heap->classes[c].spare;
         heap->classes[c].made_lately /= 2;
         if (spare) {
@@ -303,7 +303,7 @@ static unsigned take_from_gone(struct ftli_heap *heap, struct ftli_slab *slab, v
 
 int ftli_heap_take_slots(struct ftli_heap *heap, unsigned size_class, void **out, unsigned n, unsigned *taken)
 {
-    if (size_class == 0 || size_class >= FTLI_CLASSES || n == 0) {
+    if (size_class == 0 || size_class >= FTLI_SLOT_CLASSES || n == 0) {
         return FTL_EINVAL;
     }
     struct ftli_slab_class *class = &heap->classes[size_class];
@@ -424,7 +424,7 @@ static struct ftli_slab *slab_after(struct ftli_slab *tree, uint32_t number)
 bool ftli_heap_purge_slabs(struct ftli_heap *heap, struct ftli_slab_cursor *cursor, uint32_t most, bool all)
 {
     uint64_t bytes = 0;
-    while (most > 0 && cursor->size_class < FTLI_CLASSES) {
+    while (most > 0 && cursor->size_class < FTLI_SLOT_CLASSES) {
         struct ftli_slab *slab = ftli_class_bytes(cursor->size_class) < GIVES_FROM
                                      ? NULL
                                      : slab_after(heap->classes[cursor->size_class].partial, cursor->number);
@@ -447,7 +447,7 @@ bool ftli_heap_purge_slabs(struct ftli_heap *heap, struct ftli_slab_cursor *curs
         heap->options.uncharge(heap->options.context, bytes);
     }
     cursor->bytes += bytes;
-    if (cursor->size_class < FTLI_CLASSES) {
+    if (cursor->size_class < FTLI_SLOT_CLASSES) {
         return false;
     }
     cursor->size_class = 0;
@@ -550,7 +550,7 @@ bool ftli_heap_check_slab_trees(const struct ftli_heap *heap, const struct ftli_
 {
     struct slab_walk walk = {.why = why, .why_bytes = why_bytes};
     uint64_t pages = 0, free_slots = 0;
-    for (unsigned c = 1; c < FTLI_CLASSES; c++) {
+    for (unsigned c = 1; c < FTLI_SLOT_CLASSES; c++) {
         walk.last = 0;
         if (!check_tree(heap, heap->classes[c].partial, c, &walk)) {
             return false;

@@ -32,7 +32,7 @@ static_assert(offsetof(struct ftli_magazine, entries) == offsetof(struct ftli_ma
 
 /* A thread's magazines, two a class: the loaded one, of which only `top` moves, and the previous one. Their capacities are
  * reserved out of `budget_bytes` when they are attached, so what a rack holds is bounded without counting on the hot path: sum of
- * capacity * class bytes <= thread_cache. */
+ * capacity * class bytes <= thread_cache, and no magazine is attached beyond what the device lets a thread keep at the time. */
 struct ftli_rack {
     ftli_atomic_pointer top[FTLI_CLASSES]; /* where the loaded one's next entry goes; below it, the newest header */
     struct ftli_header **end[FTLI_CLASSES];

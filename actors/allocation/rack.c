@@ -109,15 +109,22 @@ bool ftli_rack_is_empty(const struct ftli_rack *rack)
     return true;
 }
 
+/* What is reserved goes up to what a thread may keep now. */
+static bool has_room(const struct ftli_rack *rack, const struct ftli_device *device, unsigned c)
+{
+    uint64_t apart = device->settings.thread_cache_bytes - ftli_u64_load_relaxed(&device->cache_bytes);
+    return rack->budget_bytes >= (int64_t)apart + cost(device, c);
+}
+
 /* Room in the budget for one more magazine of the class, at the cost of classes that come round under the hand. */
 static bool reserve(struct ftli_rack *rack, struct ftli_device *device, unsigned c)
 {
-    for (unsigned tries = 0; rack->budget_bytes < cost(device, c) && tries < FTLI_CLASSES; tries++) {
+    for (unsigned tries = 0; !has_room(rack, device, c) && tries < FTLI_CLASSES; tries++) {
         if (rack->hand != c)
             (void)flush_class(rack, device, rack->hand);
         rack->hand = rack->hand + 1 < FTLI_CLASSES ? rack->hand + 1 : 1;
     }
-    if (rack->budget_bytes < cost(device, c))
+    if (!has_room(rack, device, c))
         return false;
     rack->budget_bytes -= cost(device, c);
     return true;

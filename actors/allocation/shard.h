@@ -50,12 +50,12 @@ struct ftli_device {
     struct ftli_depot depot;
     ftli_atomic_pointer tray[FTLI_CLASSES]; /* magazines that the cleanup fills; NULL: none of the class */
     uint8_t capacity[FTLI_CLASSES];         /* of a magazine */
-    uint8_t shelf_class;                    /* classes from here on are in no magazine, but on shelves like pages */
     uint64_t shelf_bytes;                   /* most of one shelf */
     ftli_atomic_u32 mail;                   /* some shard may have mail: a hint for new; the tick looks at each */
     bool strict;                            /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
-    ftli_atomic_u64 tide; /* committed grows beyond it only when nothing that is free can go back instead */
+    ftli_atomic_u64 cache_bytes; /* what a thread may keep now, at most thread_cache; written by the tick */
+    ftli_atomic_u64 tide;        /* committed grows beyond it only when nothing that is free can go back instead */
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
     ftli_atomic_u32 ticking_order;
     ftli_event completed;

@@ -77,8 +77,7 @@ bool ftli_shard_spare(struct ftli_shard *shard, uint64_t bytes)
     if (ftli_u64_load_relaxed(&shelf->bytes) < bytes || !ftli_shelf_try(shelf))
         return false;
     uint64_t pages = bytes >> FTLI_PAGE_SHIFT;
-    unsigned place =
-        pages <= FTLI_SHELF_PAGES ? filled_from(shelf, FTLI_CLASSES - 1 + (unsigned)pages) : FTLI_SHELF_PLACES;
+    unsigned place = pages <= FTLI_SHELF_PAGES ? filled_from(shelf, (unsigned)pages) : FTLI_SHELF_PLACES;
     if (place < FTLI_SHELF_PLACES)
         give_to_heap(shard, ftli_shelf_take(shelf, place), ftli_shelf_block_bytes(place));
     else
@@ -118,16 +117,6 @@ void ftli_allocation_clear_shelves(struct ftli_device *device, bool all)
 
 /* ---- new */
 
-unsigned ftli_allocation_place(const struct ftli_device *device, uint64_t bytes)
-{
-    if (bytes <= device->settings.small_bytes && bytes <= FTLI_SLOTS_UP_TO) {
-        unsigned c = ftli_size_class(bytes);
-        return c >= device->shelf_class ? c : FTLI_SHELF_NONE;
-    }
-    return bytes <= FTLI_SHELF_PAGES * FTLI_PAGE_BYTES ? ftli_shelf_place(0, ftli_pages_block_bytes(bytes))
-                                                       : FTLI_SHELF_NONE;
-}
-
 static struct ftli_header *take_from(struct ftli_shard *shard, unsigned place, bool *most)
 {
     struct ftli_shelf *shelf = &shard->shelf;
@@ -156,10 +145,8 @@ struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *device, uin
 
 bool ftli_allocation_shelve(struct ftli_device *device, struct ftli_header *header)
 {
-    uint64_t record = ftli_u64_load_relaxed(&header->record);
-    unsigned c = ftli_record_class(record);
     uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
-    unsigned place = ftli_shelf_place(c, c != 0 ? 0 : ftli_pages_block_bytes(bytes));
+    unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
     if (place == FTLI_SHELF_NONE)
         return false;
     uint64_t block_bytes = ftli_shelf_block_bytes(place);

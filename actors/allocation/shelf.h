@@ -1,4 +1,5 @@
-/* A shelf: what a shard keeps at hand of middle sizes. FREE headers with their blocks, by the exact length of the block.
+/* A shelf: what a shard keeps at hand of middle sizes, above the classes. FREE headers with their blocks, by the exact length of the
+ * block in pages.
  *
  * What      A drop lays the header there with its block, the next new of that length takes both: no heap, no message, no clock.
  *           The newest first. When it is full the heap gets back what lies under the hand that goes round the places; when the
@@ -12,12 +13,10 @@
 #define FTLI_ACTORS_ALLOCATION_SHELF_H
 
 #include "actors/allocation/arena.h"
-#include "actors/allocation/size_class.h"
 #include "tensor/header.h"
 
-#define FTLI_SHELF_PAGES  256u   /* the longest block */
-#define FTLI_SLOTS_UP_TO  16384u /* bytes: above, whole pages waste no more than classes do, and all sizes share them */
-#define FTLI_SHELF_PLACES (FTLI_CLASSES + FTLI_SHELF_PAGES)
+#define FTLI_SHELF_PAGES  256u /* the longest block */
+#define FTLI_SHELF_PLACES (FTLI_SHELF_PAGES + 1)
 #define FTLI_SHELF_NONE   0u /* a place that stays empty */
 
 struct ftli_shelf {
@@ -30,19 +29,17 @@ struct ftli_shelf {
     ftli_atomic_pointer places[FTLI_SHELF_PLACES];  /* links of headers, the newest first */
 };
 
-/* A slot of a class lies at the class, n pages at FTLI_CLASSES - 1 + n. */
-FTLI_INLINE unsigned ftli_shelf_place(unsigned size_class, uint64_t block_bytes)
+/* n pages lie at place n. */
+FTLI_INLINE unsigned ftli_shelf_place(uint64_t block_bytes)
 {
-    if (size_class != 0)
-        return size_class;
     uint64_t pages = block_bytes >> FTLI_PAGE_SHIFT;
-    return pages <= FTLI_SHELF_PAGES ? FTLI_CLASSES - 1 + (unsigned)pages : FTLI_SHELF_NONE;
+    return pages <= FTLI_SHELF_PAGES ? (unsigned)pages : FTLI_SHELF_NONE;
 }
 
 /* Bytes of the blocks at a place. */
 FTLI_INLINE uint64_t ftli_shelf_block_bytes(unsigned place)
 {
-    return place < FTLI_CLASSES ? ftli_class_bytes(place) : (uint64_t)(place - FTLI_CLASSES + 1) << FTLI_PAGE_SHIFT;
+    return (uint64_t)place << FTLI_PAGE_SHIFT;
 }
 
 FTLI_INLINE uint64_t ftli_pages_block_bytes(uint64_t bytes)

@@ -16,7 +16,7 @@
 #define HOME_SPINS    8
 #define ROTATES_EVERY 16 /* new looks for mail from another shard on */
 
-/* What is asked for: slots of a class, or one span of pages. */
+/* What is asked for: blocks of a class, or one span of pages. */
 struct want {
     unsigned size_class, n; /* 0: pages */
     uint64_t bytes;
@@ -25,6 +25,11 @@ struct want {
     unsigned taken;
     bool zeroed;
 };
+
+static bool is_slots(const struct want *want)
+{
+    return want->size_class != 0 && ftli_class_is_slots(want->size_class);
+}
 
 /* So many free slots are worth a refill. */
 static uint32_t slots_least(const struct want *want)
@@ -35,14 +40,20 @@ static uint32_t slots_least(const struct want *want)
 static int take_here(struct ftli_shard *shard, struct want *want)
 {
     (void)ftli_shard_collect(shard, FTLI_REFILL_MOST);
-    if (want->size_class != 0) {
+    if (is_slots(want)) {
         uint32_t free = ftli_heap_slots_free(&shard->heap, want->size_class);
         unsigned n =
             free >= slots_least(want) && free < want->n ? free : want->n; /* a few less rather than a new slab */
         return ftli_heap_take_slots(&shard->heap, want->size_class, want->blocks, n, &want->taken);
     }
-    want->taken = 1;
-    return ftli_heap_take_pages(&shard->heap, want->bytes, want->alignment, want->blocks, &want->zeroed);
+    int status = FTL_OK;
+    for (want->taken = 0; want->taken < want->n; want->taken++) {
+        status =
+            ftli_heap_take_pages(&shard->heap, want->bytes, want->alignment, want->blocks + want->taken, &want->zeroed);
+        if (status != FTL_OK)
+            break;
+    }
+    return want->taken > 0 ? FTL_OK : status;
 }
 
 static struct ftli_shard *child(struct ftli_device *device, uint32_t index)
@@ -126,8 +137,7 @@ static void release(struct ftli_shard *shard)
  * one. A small program grows by a segment instead: a wait is a system call. */
 static bool is_worth_waiting_for(const struct ftli_shard *shard, const struct want *want)
 {
-    uint64_t need = want->size_class != 0 ? ftli_class_bytes(want->size_class) : want->bytes;
-    if (ftli_u64_load_relaxed(&shard->free_bytes) >= 2 * need + SEGMENT_BYTES)
+    if (ftli_u64_load_relaxed(&shard->free_bytes) >= 2 * want->bytes + SEGMENT_BYTES)
         return true;
     return !ftli_shard_is_empty(shard) && ftli_allocation_committed(shard->device) >= MUCH_BYTES;
 }
@@ -159,7 +169,7 @@ static int take_from_others(struct ftli_device *device, struct ftli_shard **shar
 static struct ftli_shard *where_slots_are(struct ftli_device *device, struct ftli_shard *shard, const struct want *want)
 {
     uint32_t least = slots_least(want);
-    if (want->size_class == 0 || ftli_heap_slots_free(&shard->heap, want->size_class) >= least ||
+    if (!is_slots(want) || ftli_heap_slots_free(&shard->heap, want->size_class) >= least ||
         !ftli_shard_is_empty(shard)) /* what waits there is taken in first, and may be just that */
         return shard;
     for (uint32_t i = 1; i < device->shard_count; i++) {
@@ -207,7 +217,7 @@ static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n
             return i;
         }
         ftli_u64_store_release(&header->data, (uint64_t)(uintptr_t)blocks[i]);
-        uint32_t flags = c == 0 || c >= device->shelf_class ? FTLI_HEADER_PAGES : 0;
+        uint32_t flags = c == 0 ? FTLI_HEADER_PAGES : 0;
         ftli_u64_store_release(&header->record,
                                ftli_record_make(ftli_table_slot(device->table, header), c, device->index, flags));
         out[i] = header;
@@ -218,7 +228,7 @@ static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n
 int ftli_shard_carve(struct ftli_device *device, uint32_t *home, unsigned c, struct ftli_header **out, unsigned n)
 {
     void *blocks[FTLI_MAGAZINE_MOST];
-    struct want want = {.size_class = c, .n = n, .blocks = blocks};
+    struct want want = {.size_class = c, .n = n, .bytes = ftli_class_bytes(c), .alignment = 64, .blocks = blocks};
     struct ftli_shard *shard;
     int status = take_from_children(device, home, &shard, &want);
     if (status != FTL_OK)
@@ -234,34 +244,6 @@ int ftli_allocation_take_small(struct ftli_device *device, unsigned c, struct ft
     int taken = ftli_shard_carve(device, &home, c, out, 1);
     ftli_allocation_need_tick(device);
     return taken > 0 ? FTL_OK : taken;
-}
-
-static void count_out(struct ftli_shard *shard, uint64_t block_bytes, struct ftli_pages *out)
-{
-    ftli_shard_count_out(shard, block_bytes);
-    out->most = ftli_shard_is_most(shard);
-}
-
-unsigned ftli_allocation_shelf_class(const struct ftli_device *device)
-{
-    return device->shelf_class;
-}
-
-int ftli_allocation_take_slot(struct ftli_device *device, uint32_t *home, unsigned c, struct ftli_pages *out)
-{
-    void *block;
-    struct want want = {.size_class = c, .n = 1, .blocks = &block};
-    struct ftli_shard *shard;
-    int status = take_from_children(device, home, &shard, &want);
-    if (status != FTL_OK)
-        return status;
-    if (attach(shard, &block, 1, c, &out->header) == 0)
-        status = FTL_ELIMIT;
-    else
-        count_out(shard, ftli_class_bytes(c), out);
-    release(shard);
-    ftli_allocation_need_tick(device);
-    return status;
 }
 
 static int take_large(struct ftli_device *device, struct ftli_shard **shard, struct want *want)
@@ -291,7 +273,8 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
         status = FTL_ELIMIT;
     } else {
         ftli_u64_store_release(&out->header->size, ftli_size_make(bytes, 0, 0)); /* says how large its block is */
-        count_out(shard, ftli_pages_block_bytes(bytes), out);
+        ftli_shard_count_out(shard, ftli_pages_block_bytes(bytes));
+        out->most = ftli_shard_is_most(shard);
     }
     release(shard);
     ftli_allocation_need_tick(device);
@@ -302,11 +285,7 @@ bool ftli_allocation_take_middle(struct ftli_device *device, uint32_t *home, uns
                                  struct ftli_pages *out)
 {
     out->header = ftli_allocation_take_shelved(device, home, place, &out->most);
-    if (FTLI_LIKELY(out->header != NULL))
-        return true;
-    int status = place < FTLI_CLASSES ? ftli_allocation_take_slot(device, home, place, out)
-                                      : ftli_allocation_take_pages(device, home, bytes, 64, out);
-    return status == FTL_OK;
+    return FTLI_LIKELY(out->header != NULL) || ftli_allocation_take_pages(device, home, bytes, 64, out) == FTL_OK;
 }
 
 int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)

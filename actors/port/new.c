@@ -91,7 +91,7 @@ static unsigned class_for(const struct ftl_runtime *runtime, uint64_t bytes, siz
         uint64_t power = UINT64_C(1) << (64 - __builtin_clzll(need - 1));
         return alignment <= 4096 && power <= 4096 && power <= small ? ftli_size_class(power) : 0;
     }
-    return bytes <= small && bytes <= FTLI_SLOTS_UP_TO ? ftli_size_class(bytes) : 0;
+    return bytes <= small ? ftli_size_class(bytes) : 0;
 }
 
 static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
@@ -100,8 +100,8 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
     uint32_t home = agent->port != NULL ? agent->port->home : 0;
     int status;
     *out = (struct ftli_pages){NULL, false, false};
-    unsigned place = birth->alignment <= FTLI_PAGE_BYTES && (c == 0 || c >= ftli_allocation_shelf_class(device))
-                         ? ftli_shelf_place(c, ftli_pages_block_bytes(birth->bytes))
+    unsigned place = birth->alignment <= FTLI_PAGE_BYTES && c == 0
+                         ? ftli_shelf_place(ftli_pages_block_bytes(birth->bytes))
                          : FTLI_SHELF_NONE;
     if (place != FTLI_SHELF_NONE)
         out->header = ftli_allocation_take_shelved(device, &home, place, &out->most);
@@ -109,8 +109,6 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
         status = FTL_OK;
     } else if (c == 0) {
         status = ftli_allocation_take_pages(device, &home, birth->bytes, birth->alignment, out);
-    } else if (c >= ftli_allocation_shelf_class(device)) {
-        status = ftli_allocation_take_slot(device, &home, c, out);
     } else if (agent->port != NULL) {
         out->header = ftli_rack_take(&agent->port->rack, c);
         status =
@@ -157,7 +155,7 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
 static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigned c)
 {
     struct ftli_device *device = agent->runtime->device;
-    if (c != 0 && c < ftli_allocation_shelf_class(device) && agent->port != NULL &&
+    if (c != 0 && agent->port != NULL &&
         (ftli_rack_give(&agent->port->rack, c, header) || ftli_allocation_stow(device, &agent->port->rack, c, header)))
         return;
     ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
@@ -328,12 +326,13 @@ static bool take_plain(struct ftl_runtime *runtime, struct ftli_port *port, uint
                        uint32_t ndim, const int64_t *shape, ftl_tensor *out)
 {
     struct ftli_pages memory = {NULL, false, false};
-    unsigned place = ftli_allocation_place(runtime->device, bytes);
-    if (place != FTLI_SHELF_NONE) {
-        if (!ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
-            return false;
-    } else if (bytes <= runtime->allocation_settings->small_bytes && bytes <= FTLI_SLOTS_UP_TO) {
+    if (bytes <= runtime->allocation_settings->small_bytes) {
         memory.header = ftli_rack_take(&port->rack, ftli_size_class(bytes));
+    } else {
+        unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
+        if (place != FTLI_SHELF_NONE &&
+            !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
+            return false;
     }
     struct ftli_header *header = memory.header;
     if (header == NULL)

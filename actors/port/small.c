@@ -4,14 +4,15 @@
 
 #define KIND(dtype) [(dtype)-1] = (uint64_t)(dtype) << FTLI_SIZE_DTYPE_SHIFT | UINT64_C(1) << FTLI_SIZE_NDIM_SHIFT
 
-#define ONCE(c)        (8 * (c))
-#define TWICE(c)       ONCE(c), ONCE(c)
-#define FOUR_TIMES(c)  TWICE(c), TWICE(c)
-#define EIGHT_TIMES(c) FOUR_TIMES(c), FOUR_TIMES(c)
-#define TIMES_16(c)    EIGHT_TIMES(c), EIGHT_TIMES(c)
-#define TIMES_32(c)    TIMES_16(c), TIMES_16(c)
-#define TIMES_64(c)    TIMES_32(c), TIMES_32(c)
-#define FOUR(times, c) times(c), times((c) + 1), times((c) + 2), times((c) + 3)
+#define ONCE(c)         (8 * (c))
+#define TWICE(c)        ONCE(c), ONCE(c)
+#define FOUR_TIMES(c)   TWICE(c), TWICE(c)
+#define EIGHT_TIMES(c)  FOUR_TIMES(c), FOUR_TIMES(c)
+#define TIMES_16(c)     EIGHT_TIMES(c), EIGHT_TIMES(c)
+#define TIMES_32(c)     TIMES_16(c), TIMES_16(c)
+#define TIMES_64(c)     TIMES_32(c), TIMES_32(c)
+#define FOUR(times, c)  times(c), times((c) + 1), times((c) + 2), times((c) + 3)
+#define EIGHT(times, c) FOUR(times, c), FOUR(times, (c) + 4)
 
 const struct ftli_small ftli_small = {
     .kinds =
@@ -33,13 +34,12 @@ const struct ftli_small ftli_small = {
         {
             /* no bytes have the class of one */
             ONCE(1),
-            FOUR(ONCE, 1),
-            FOUR(ONCE, 5),
-            FOUR(TWICE, 9),
-            FOUR(FOUR_TIMES, 13),
-            FOUR(EIGHT_TIMES, 17),
-            FOUR(TIMES_16, 21),
-            FOUR(TIMES_32, 25),
-            FOUR(TIMES_64, 29),
+            EIGHT(ONCE, 1),
+            EIGHT(ONCE, 9),
+            EIGHT(TWICE, 17),
+            EIGHT(FOUR_TIMES, 25),
+            EIGHT(EIGHT_TIMES, 33),
+            EIGHT(TIMES_16, 41),
+            FOUR(TIMES_64, 49),
         },
 };

@@ -14,7 +14,7 @@
 #include "runtime/kernel/actor.h"
 #include "runtime/kernel/token.h"
 
-#define FTLI_COUNTED_CLASSES 33 /* of allocation's size classes, 0: whole pages, or a view */
+#define FTLI_COUNTED_CLASSES 53 /* of allocation's size classes, 0: whole pages, or a view */
 
 /* One writer each. Bytes are those that shapes ask for; block bytes those of the blocks they lie in. */
 struct ftli_counters {

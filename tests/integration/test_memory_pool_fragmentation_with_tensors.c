@@ -7,7 +7,7 @@
 
 enum { TENSORS = 60 };
 
-static const size_t sizes[6] = {200, 3000, 20000, 90000, 600000, 2500000};
+static const size_t sizes[6] = {200, 3000, 15000, 90000, 600000, 2500000};
 
 struct walk {
     uint64_t committed, short_free, slab_pages, used_pages;
@@ -114,7 +114,7 @@ Test(memory_pool_fragmentation_with_tensors, figure_agrees_with_a_walk_of_the_pa
     cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
     for (unsigned i = 0; i < TENSORS; i++) {
         cr_assert_eq(ftl_bytes_new(runtime, sizes[i % 6], NULL, &tensors[i]), FTL_OK, "%s", ftl_last_error());
-        small += sizes[i % 6] <= FTLI_SLOTS_UP_TO ? ftli_class_bytes(ftli_size_class(sizes[i % 6])) : 0;
+        small += sizes[i % 6] <= FTLI_CLASS_MAX_BYTES ? ftli_class_bytes(ftli_size_class(sizes[i % 6])) : 0;
     }
     compare(runtime, TENSORS, small);
     /* i / 6 + i: each size loses half of its own */
@@ -123,7 +123,7 @@ Test(memory_pool_fragmentation_with_tensors, figure_agrees_with_a_walk_of_the_pa
         if ((i / 6 + i) % 2 == 0)
             continue;
         cr_assert_eq(ftl_tensor_drop(tensors[i]), FTL_OK);
-        small -= sizes[i % 6] <= FTLI_SLOTS_UP_TO ? ftli_class_bytes(ftli_size_class(sizes[i % 6])) : 0;
+        small -= sizes[i % 6] <= FTLI_CLASS_MAX_BYTES ? ftli_class_bytes(ftli_size_class(sizes[i % 6])) : 0;
         left--;
     }
     cr_assert_eq(left, 30);

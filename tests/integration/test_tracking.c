@@ -57,14 +57,14 @@ enum { HELD = 200, OPERATIONS = 20000 };
 
 static void note_new(struct worker *worker, size_t bytes)
 {
-    worker->model.created[bytes <= FTLI_SLOTS_UP_TO ? ftli_size_class(bytes) : 0]++;
+    worker->model.created[bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0]++;
     worker->created++;
     worker->created_bytes += bytes;
 }
 
 static void note_drop(struct worker *worker, size_t bytes)
 {
-    worker->model.immediate[bytes <= FTLI_SLOTS_UP_TO ? ftli_size_class(bytes) : 0]++;
+    worker->model.immediate[bytes <= FTLI_CLASS_MAX_BYTES ? ftli_size_class(bytes) : 0]++;
     worker->dropped++;
     worker->dropped_bytes += bytes;
 }

@@ -34,7 +34,7 @@ Test(topology, values_by_their_names)
     cr_assert_str_eq(ftli_topology_value(topology, "cleanup", "batch.messages").text, "64");
     cr_assert_str_eq(ftli_topology_value(topology, "cleanup", "batch.age").text, "10 ms");
     cr_assert_str_eq(ftli_topology_value(topology, "cleanup", "at_once_above").text, "80 %");
-    cr_assert_str_eq(ftli_topology_value(topology, "allocation", "thread_cache").text, "256 KiB");
+    cr_assert_str_eq(ftli_topology_value(topology, "allocation", "thread_cache").text, "2 MiB");
     cr_assert_str_eq(ftli_topology_value(topology, "cleanup", "batch.mess").text, "");
     cr_assert_str_eq(ftli_topology_value(topology, "cleanup", "nothing").text, "");
     cr_assert_str_eq(ftli_topology_value(topology, "telemetry", "publish").text, "", "left out");

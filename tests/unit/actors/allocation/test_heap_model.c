@@ -237,7 +237,7 @@ static void take_pages(struct block *b, unsigned heap, bool exact_place)
 
 static void take_slot(struct block *b, unsigned heap)
 {
-    size_t bytes = 1 + random_below(random_below(3) ? 2000 : FTLI_CLASS_MAX_BYTES);
+    size_t bytes = 1 + random_below(random_below(3) ? 2000 : FTLI_SLOT_MAX_BYTES);
     unsigned size_class = ftli_size_class(bytes), taken = 0;
     void *out;
     int result = ftli_heap_take_slots(&m.heaps[heap], size_class, &out, 1, &taken);

@@ -6,14 +6,11 @@ static uint32_t home;
 static struct ftli_header *make(uint64_t bytes)
 {
     struct ftli_pages out = {0};
-    unsigned place = ftli_allocation_place(device, bytes);
+    unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
     if (place != FTLI_SHELF_NONE)
         out.header = ftli_allocation_take_shelved(device, &home, place, &out.most);
-    unsigned c = place != FTLI_SHELF_NONE && place < FTLI_CLASSES ? place : 0;
     if (out.header == NULL)
-        cr_assert_eq(c != 0 ? ftli_allocation_take_slot(device, &home, c, &out)
-                            : ftli_allocation_take_pages(device, &home, bytes, 64, &out),
-                     FTL_OK);
+        cr_assert_eq(ftli_allocation_take_pages(device, &home, bytes, 64, &out), FTL_OK);
     cr_assert_eq(ftli_word_state(ftli_u64_load_relaxed(&out.header->word)), FTLI_FREE);
     ftli_u64_store_release(&out.header->size, ftli_size_make(bytes, 0, 0));
     (void)ftli_word_new(&out.header->word, FTLI_WORD_SLOW);
@@ -44,8 +41,7 @@ static uint64_t shelved_bytes(void)
 
 static uint64_t block_bytes_of(uint64_t bytes)
 {
-    unsigned place = ftli_allocation_place(device, bytes);
-    return place != FTLI_SHELF_NONE ? ftli_shelf_block_bytes(place) : ftli_pages_block_bytes(bytes);
+    return ftli_pages_block_bytes(bytes);
 }
 
 static uint64_t walk_bytes(const struct ftli_shelf *shelf)
@@ -62,21 +58,12 @@ static uint64_t walk_bytes(const struct ftli_shelf *shelf)
 
 Test(shelf, places_follow_the_sizes)
 {
-    open_device(64 * MIB, 1, 64 * KIB);
-    unsigned first = device->shelf_class;
-    cr_assert_eq(ftli_allocation_place(device, ftli_class_bytes(first - 1)), FTLI_SHELF_NONE, "magazines have those");
-    cr_assert_eq(ftli_allocation_place(device, ftli_class_bytes(first - 1) + 1), first);
-    cr_assert_eq(ftli_allocation_place(device, 16 * KIB), ftli_size_class(16 * KIB));
-    cr_assert_eq(ftli_allocation_place(device, 16 * KIB + 1), FTLI_CLASSES - 1 + 5);
-    cr_assert_eq(ftli_allocation_place(device, 32 * KIB + 1), FTLI_CLASSES - 1 + 9);
-    cr_assert_eq(ftli_allocation_place(device, MIB), FTLI_SHELF_PLACES - 1);
-    cr_assert_eq(ftli_allocation_place(device, MIB + 1), FTLI_SHELF_NONE);
-    for (unsigned place = first; place < FTLI_SHELF_PLACES; place++) {
-        uint64_t bytes = ftli_shelf_block_bytes(place);
-        if (place < FTLI_CLASSES ? bytes <= 16 * KIB : bytes > 16 * KIB)
-            cr_assert_eq(ftli_allocation_place(device, bytes), place, "%llu bytes", (unsigned long long)bytes);
-    }
-    close_device();
+    cr_assert_eq(ftli_shelf_place(ftli_pages_block_bytes(0)), 1);
+    cr_assert_eq(ftli_shelf_place(ftli_pages_block_bytes(32 * KIB + 1)), 9);
+    cr_assert_eq(ftli_shelf_place(ftli_pages_block_bytes(MIB)), FTLI_SHELF_PLACES - 1);
+    cr_assert_eq(ftli_shelf_place(ftli_pages_block_bytes(MIB + 1)), FTLI_SHELF_NONE);
+    for (unsigned place = 1; place < FTLI_SHELF_PLACES; place++)
+        cr_assert_eq(ftli_shelf_place(ftli_shelf_block_bytes(place)), place);
 }
 
 Test(shelf, the_newest_comes_back_with_its_block)

@@ -23,8 +23,8 @@ Test(size_class, multiples_of_64_with_little_waste)
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         cr_assert_eq(ftli_class_bytes(c) % 64, 0);
         uint32_t smallest = ftli_class_bytes(c - 1) + 1; /* of the sizes that come here */
-        if (smallest > 256) {
-            cr_assert((ftli_class_bytes(c) - smallest) * 5 < ftli_class_bytes(c), "class %u wastes %u of %u", c,
+        if (smallest > 512 && ftli_class_is_slots(c)) {
+            cr_assert((ftli_class_bytes(c) - smallest) * 9 < ftli_class_bytes(c), "class %u wastes %u of %u", c,
                       ftli_class_bytes(c) - smallest, ftli_class_bytes(c));
         }
     }

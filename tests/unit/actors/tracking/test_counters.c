@@ -21,7 +21,7 @@ Test(counters, block_bytes_come_from_classes)
 {
     struct ftli_counters blocks[2] = {0};
     ftli_u64_add_owner(&blocks[0].created[1], 10);
-    ftli_u64_add_owner(&blocks[0].created[32], 1);
+    ftli_u64_add_owner(&blocks[0].created[FTLI_CLASSES - 1], 1);
     ftli_u64_add_owner(&blocks[1].created[0], 2);
     ftli_u64_add_owner(&blocks[1].created_page_bytes, 1 << 20);
     ftli_u64_add_owner(&blocks[1].created_bytes, 123);
@@ -30,7 +30,7 @@ Test(counters, block_bytes_come_from_classes)
     struct ftli_totals totals = sum(blocks, 2);
     cr_expect_eq(totals.created, 13);
     cr_expect_eq(totals.created_bytes, 123);
-    cr_expect_eq(totals.created_block_bytes, 10 * 64 + 32768 + (1 << 20));
+    cr_expect_eq(totals.created_block_bytes, 10 * 64 + FTLI_CLASS_MAX_BYTES + (1 << 20));
     cr_expect_eq(totals.immediate, 4);
     cr_expect_eq(totals.immediate_block_bytes, 4 * 64);
     cr_expect_eq(totals.immediate_bytes, 200);
@@ -47,10 +47,10 @@ Test(counters, all_are_summed_and_moved)
     for (unsigned c = 0; c < FTLI_CLASSES; c++)
         class_bytes += ftli_class_bytes(c);
     struct ftli_totals expected = {
-        .created = 33,
+        .created = FTLI_CLASSES,
         .created_bytes = 1,
         .created_block_bytes = class_bytes + 1,
-        .immediate = 33,
+        .immediate = FTLI_CLASSES,
         .immediate_bytes = 1,
         .immediate_block_bytes = class_bytes + 1,
         .deferred = {1, 1},

@@ -99,7 +99,7 @@ Test(topology, default_actors)
     cr_expect_eq(allocation->small_bytes, 32 << 10);
     cr_expect_eq(allocation->large_bytes, 1 << 20);
     cr_expect_eq(allocation->magazine, 64);
-    cr_expect_eq(allocation->thread_cache_bytes, 256 << 10);
+    cr_expect_eq(allocation->thread_cache_bytes, 2 << 20);
     cr_expect_eq(allocation->wait_ns, 10000000);
     const struct ftli_cleanup_settings *cleanup = settings(t, "cleanup");
     cr_expect_eq(cleanup->policy, FTLI_CLEANUP_POLICY_AUTO);
