@@ -31,7 +31,7 @@ int ftli_device_open(const struct ftli_topology_device *, const struct ftli_allo
                      ftli_kernel *, uint32_t index, struct ftli_device **out);
 /* Before any tensor is made: no drop comes back into a thread's magazines, which hold one a class then and may be larger. */
 void ftli_allocation_expect_one_way(struct ftli_device *);
-/* A thread keeps a share of an eighth of what is committed, and thread_cache at most. By the tick. */
+/* A thread keeps a share of a sixteenth of what is committed, and thread_cache at most. By the tick. */
 void ftli_allocation_share_caches(struct ftli_device *, uint64_t threads);
 /* At rest: all memory back to the OS. */
 void ftli_device_close(struct ftli_device *);

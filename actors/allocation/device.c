@@ -10,7 +10,7 @@
 #define QUICK_BYTES     0                     /* the shelf in front of each heap keeps what comes back at once */
 #define SHELF_BYTES     (UINT64_C(512) << 10) /* measured: docs/performance.md */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
-#define CACHES_SHARE    8                     /* what threads keep is this part of what is committed */
+#define CACHES_SHARE    16
 #define CACHE_LEAST     (UINT64_C(256) << 10) /* or this, each */
 #define TIDE_LEAST      (UINT64_C(64) << 20)  /* a program that holds less keeps its fragments */
 #define MAGAZINE_SHARE  32                    /* a magazine's bytes are this part of a thread's cache at most, */
