@@ -45,8 +45,8 @@ struct ftli_heap_options {
     void (*uncharge)(void *context, size_t bytes);
     bool (*spare)(void *context,
                   size_t bytes); /* asked before more is committed: true if something was given to the heap */
-    /* Asked before charge: how much of what the heap has free elsewhere goes back to the OS first. NULL: nothing. */
-    size_t (*trade)(void *context, size_t bytes);
+    /* Called before charge, to give back (ftli_heap_trade) what is free elsewhere. NULL: nothing goes. */
+    void (*trade)(void *context, size_t bytes);
     void *context;
 };
 
@@ -94,8 +94,9 @@ struct ftli_slab_cursor {
     uint64_t bytes;  /* given back so far */
 };
 bool ftli_heap_purge_slabs(struct ftli_heap *, struct ftli_slab_cursor *, uint32_t most, bool all);
-/* Free pages that do not serve go back instead of growing by fresh ones: about `bytes`, all but a 32nd of what is in use. */
-size_t ftli_heap_trade(struct ftli_heap *, size_t bytes);
+/* The same for fresh pages elsewhere, also while a span of this heap is in hand: about `bytes`, in whole granules; parts: then
+ * of others as well. */
+size_t ftli_heap_trade(struct ftli_heap *, size_t bytes, bool parts);
 
 /* ---- figures: all kept incrementally, but for largest_free_run */
 struct ftli_heap_figures {
@@ -119,7 +120,6 @@ bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
 /* ---- the inside, here so that an actor's state can hold it by value */
 #define FTLI_QUICK_PAGES 255u /* the longest span that waits unmerged: just below 1 MiB */
 #define FTLI_RUN_PAGES   256u /* a free run of 1 MiB or more can serve a large tensor: the fragmentation figure */
-#define FTLI_KEEP_PART   32u  /* of what a heap has in use: so much that is free is not traded for fresh pages */
 static_assert(FTLI_QUICK_PAGES < FTLI_RUN_PAGES, "all that waits counts as short");
 
 struct ftli_slab_class {

@@ -69,9 +69,8 @@ int ftli_heap_charge(struct ftli_heap *heap, uint32_t pages)
 {
     const struct ftli_heap_options *options = &heap->options;
     size_t bytes = (size_t)pages << FTLI_PAGE_SHIFT;
-    size_t trade_bytes = options->trade ? options->trade(options->context, bytes) : 0;
-    if (trade_bytes) {
-        (void)ftli_heap_trade(heap, trade_bytes);
+    if (options->trade) {
+        options->trade(options->context, bytes);
     }
     return !options->charge || options->charge(options->context, bytes) ? FTL_OK : FTL_ELIMIT;
 }

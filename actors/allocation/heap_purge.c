@@ -68,25 +68,34 @@ uint32_t ftli_heap_discard(struct ftli_heap *heap, uint32_t number, uint32_t pag
     return done;
 }
 
-/* Purges about `most` pages of the free span, its upper end first; what it did not reach stays committed. split: huge
- * granules that are free in part as well. */
-static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t most, bool split)
+/* What may go: of every run what is whole granules, which come back huge; the small pages of a run and its huge granules; the
+ * same with parts of huge granules, which are split. */
+enum extent { WHOLE_GRANULES, SMALL_PAGES, PARTS_OF_HUGE };
+
+static bool may_go(const struct ftli_heap *heap, struct ftli_piece piece, enum extent extent, uint64_t most)
+{
+    if (piece.granule->huge && (!ftli_piece_whole(piece) || most < FTLI_GRANULE_PAGES))
+        return false;
+    if (extent == WHOLE_GRANULES && !ftli_piece_whole(piece))
+        return false;
+    return ftli_heap_count_committed(heap, piece.granule->number + piece.from, piece.to - piece.from) != 0;
+}
+
+/* Purges about `most` pages of the free span, its upper end first; what it did not reach stays committed. */
+static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t most, enum extent extent)
 {
     struct ftli_free_span span = ftli_heap_take_free(heap, number);
     uint32_t end = span.number + span.pages;
     uint64_t done = 0;
     while (end > span.number && done < most && done < span.committed) {
         struct ftli_piece piece = last_piece(heap, span.number, end, most - done);
-        if (split && piece.granule->huge && piece.granule->committed && !ftli_piece_whole(piece)) {
+        if (extent == PARTS_OF_HUGE && piece.granule->huge && piece.granule->committed && !ftli_piece_whole(piece)) {
             split_granule(piece.granule);
             piece = last_piece(heap, span.number, end, most - done);
         }
         uint32_t first = piece.granule->number + piece.from;
         end = first;
-        if (piece.granule->huge && (!ftli_piece_whole(piece) || most - done < FTLI_GRANULE_PAGES)) {
-            continue;
-        }
-        if (ftli_heap_count_committed(heap, first, piece.to - piece.from) == 0) {
+        if (!may_go(heap, piece, extent, most - done)) {
             continue;
         }
         if (!ftli_os_discard(ftli_space_address(heap->options.space, first), (size_t)(piece.to - piece.from)
@@ -101,7 +110,7 @@ static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t mos
 }
 
 static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *index, unsigned bin, uint64_t keep,
-                          uint64_t budget, bool split)
+                          uint64_t budget, enum extent extent)
 {
     uint32_t at_pages = UINT32_MAX, at = 0, number;
     uint64_t done = 0;
@@ -112,40 +121,38 @@ static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *
         at = number;
         if (head->committed) {
             uint64_t over = ftli_heap_free_committed_pages(heap) - keep;
-            done += purge_span(heap, number, over < budget - done ? over : budget - done, split);
+            done += purge_span(heap, number, over < budget - done ? over : budget - done, extent);
         }
     }
     return done;
 }
 
-static uint64_t purge_all(struct ftli_heap *heap, uint64_t keep, uint64_t budget, bool split)
+static uint64_t purge_all(struct ftli_heap *heap, uint64_t keep, uint64_t budget, enum extent extent)
 {
+    unsigned least = extent == WHOLE_GRANULES ? FTLI_EXACT_BINS : 1; /* the exact ones are of shorter spans */
     uint64_t done = 0;
-    for (unsigned bin = FTLI_BINS; bin-- > 1 && ftli_heap_free_committed_pages(heap) > keep && done < budget;) {
+    for (unsigned bin = FTLI_BINS; bin-- > least && ftli_heap_free_committed_pages(heap) > keep && done < budget;) {
         /* what is purged stays in `rest`, or comes there */
-        done += purge_bin(heap, &heap->rest, bin, keep, budget - done, split);
+        done += purge_bin(heap, &heap->rest, bin, keep, budget - done, extent);
         if (done < budget) {
-            done += purge_bin(heap, &heap->whole, bin, keep, budget - done, split);
+            done += purge_bin(heap, &heap->whole, bin, keep, budget - done, extent);
         }
     }
     return done;
 }
 
-size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_bytes)
+static size_t purge(struct ftli_heap *heap, uint64_t keep, size_t budget_bytes, enum extent first, enum extent last)
 {
-    uint64_t keep = keep_bytes >> FTLI_PAGE_SHIFT;
     uint64_t budget = budget_bytes ? (budget_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT : UINT64_MAX;
-    uint64_t done;
+    uint64_t done = 0;
     budget = budget < FTLI_GRANULE_PAGES ? FTLI_GRANULE_PAGES : budget; /* a huge granule goes whole */
-    if (keep == 0) {
-        ftli_heap_release_spare_slabs(heap);
-    }
     if (ftli_heap_free_committed_pages(heap) > keep) {
         ftli_heap_flush_quick(heap);
     }
-    done = purge_all(heap, keep, budget, false);
-    if (heap->any_huge && done < budget) {
-        done += purge_all(heap, keep, budget - done, true);
+    for (enum extent extent = first; extent <= last && done < budget; extent++) {
+        if (extent != PARTS_OF_HUGE || heap->any_huge) {
+            done += purge_all(heap, keep, budget - done, extent);
+        }
     }
     if (done && heap->options.uncharge) {
         heap->options.uncharge(heap->options.context, (size_t)done << FTLI_PAGE_SHIFT);
@@ -153,10 +160,17 @@ size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_
     return (size_t)done << FTLI_PAGE_SHIFT;
 }
 
-size_t ftli_heap_trade(struct ftli_heap *heap, size_t bytes)
+size_t ftli_heap_purge(struct ftli_heap *heap, size_t keep_bytes, size_t budget_bytes)
 {
-    size_t keep_bytes = (size_t)(heap->used_pages / FTLI_KEEP_PART + 1) << FTLI_PAGE_SHIFT;
-    return ftli_heap_free_resident_bytes(heap) > keep_bytes ? ftli_heap_purge(heap, keep_bytes, bytes) : 0;
+    if (keep_bytes < FTLI_PAGE_BYTES) {
+        ftli_heap_release_spare_slabs(heap);
+    }
+    return purge(heap, keep_bytes >> FTLI_PAGE_SHIFT, budget_bytes, SMALL_PAGES, PARTS_OF_HUGE);
+}
+
+size_t ftli_heap_trade(struct ftli_heap *heap, size_t bytes, bool parts)
+{
+    return purge(heap, 0, bytes, WHOLE_GRANULES, parts ? PARTS_OF_HUGE : WHOLE_GRANULES);
 }
 
 size_t ftli_heap_free_resident_bytes(const struct ftli_heap *heap)

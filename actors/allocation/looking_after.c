@@ -9,7 +9,9 @@
 #define COLLECT_MOST      4096
 #define COLLECTS_MOST     64
 #define SEGMENTS_AT_ONCE  16
-#define TIDE_PART         8
+#define FREE_PART         16 /* of what was in use: so much may be free before anything is traded */
+#define PARTS_PART        12 /* and so much before it is small pages */
+#define TIDE_PART         32
 #define CHILD_KEEPS_BYTES (UINT64_C(2) << 20) /* of free granules, between ticks */
 
 uint32_t ftli_allocation_collect(struct ftli_device *device)
@@ -90,26 +92,62 @@ void ftli_allocation_gather(struct ftli_device *device)
     gather_segments(device, CHILD_KEEPS_BYTES);
 }
 
-/* Free memory is of no use to a request that it does not fit, and committing more beside it makes the peak. So beyond the most
- * that was ever committed a heap grows by as much as goes back elsewhere: of the other shards that are not in use first,
- * then of the heap itself. What goes back may be wanted again, and costs page faults: each such trade lets the tide
- * rise by an eighth of it, so that a program whose fragments all come round stops paying soon. */
-size_t ftli_shards_trade(void *context, size_t bytes)
+/* How much of what is committed nobody uses, by what each shard's last holder left word of. */
+static uint64_t free_as_noted(const struct ftli_device *device)
 {
-    struct ftli_device *device = ((struct ftli_shard *)context)->device;
-    uint64_t tide = ftli_u64_load_relaxed(&device->tide);
-    if (ftli_u64_load_relaxed(&device->committed) + bytes <= tide)
-        return 0;
-    size_t traded = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < device->shard_count; i++)
+        bytes += ftli_u64_load_relaxed(&device->shards[i].free_bytes);
+    return bytes;
+}
+
+static uint64_t most_used(struct ftli_device *device, uint64_t used)
+{
+    uint64_t most = ftli_u64_load_relaxed(&device->most_used);
+    if (used <= most)
+        return most;
+    ftli_u64_store_relaxed(&device->most_used, used);
+    return used;
+}
+
+static uint64_t trade_of_all(struct ftli_shard *own, uint64_t bytes, bool parts)
+{
+    struct ftli_device *device = own->device;
+    uint64_t traded = 0;
     for (uint32_t i = 0; i < device->shard_count && traded < bytes; i++) {
         struct ftli_shard *shard = &device->shards[i];
-        if (!ftli_token_try_take(&shard->token))
+        if (ftli_u64_load_relaxed(&shard->free_bytes) == 0 || (shard != own && !ftli_token_try_take(&shard->token)))
             continue;
-        traded += ftli_heap_trade(&shard->heap, bytes - traded);
-        ftli_token_release(&shard->token);
+        traded += ftli_heap_trade(&shard->heap, bytes - traded, parts);
+        ftli_shard_note_free(shard);
+        if (shard != own)
+            ftli_token_release(&shard->token);
+    }
+    return traded;
+}
+
+/* Free memory is of no use to a request that it does not fit, and committing more beside it makes the peak. But what goes back may
+ * be wanted again, and costs page faults. So a part of the most that was ever in use may lie free: beyond that a heap
+ * grows by as much as goes back elsewhere, in whole granules, which come and go at an eighth of the cost; small pages go
+ * where more than a larger part is free. And never below what was committed before, since that lowers no peak; there each trade lets
+ * the tide rise by a 32nd of it, so that a program whose fragments all come round stops paying some time. */
+void ftli_shards_trade(void *context, size_t bytes)
+{
+    struct ftli_shard *own = context;
+    struct ftli_device *device = own->device;
+    ftli_shard_note_free(own);
+    uint64_t free_bytes = free_as_noted(device), tide = ftli_u64_load_relaxed(&device->tide);
+    uint64_t committed = ftli_u64_load_relaxed(&device->committed), wanted = committed + bytes;
+    uint64_t most = most_used(device, (committed > free_bytes ? committed - free_bytes : 0) + bytes);
+    if (wanted <= tide || wanted <= most + most / FREE_PART)
+        return;
+    uint64_t over = wanted - most - most / FREE_PART;
+    uint64_t traded = trade_of_all(own, over < bytes ? over : bytes, false);
+    if (wanted - traded > most + most / PARTS_PART) {
+        over = wanted - traded - most - most / PARTS_PART;
+        (void)trade_of_all(own, over < bytes ? over : bytes, true);
     }
     ftli_u64_store_relaxed(&device->tide, tide + bytes / TIDE_PART);
-    return traded < bytes ? bytes - traded : 0;
 }
 
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *device)

@@ -127,7 +127,9 @@ unsigned ftli_shard_collect(struct ftli_shard *shard, unsigned most)
         n++;
     }
     ftli_pointer_store_relaxed(&shard->in_hand, link);
-    if (n > 0)
+    if (n > 0) {
+        ftli_shard_note_free(shard);
         ftli_event_signal_all(&shard->device->completed);
+    }
     return n;
 }

@@ -29,8 +29,7 @@ struct ftli_shard {
     /* Bytes of blocks of middle and large sizes that the heap has given out, written under the token, and the most that were in
      * tensors when the peak was looked at last: a hint, whoever writes it. */
     ftli_atomic_u64 out_bytes, most_bytes;
-    ftli_atomic_u64
-        free_bytes; /* committed and free, as of the last release by a new: a hint for those who find it held */
+    ftli_atomic_u64 free_bytes; /* committed and free, as its last holders noted: a hint for those without the token */
     struct ftli_device *device;
     struct ftli_shelf shelf;
     struct ftli_heap heap;
@@ -55,7 +54,8 @@ struct ftli_device {
     bool strict;                            /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
     ftli_atomic_u64 cache_bytes; /* what a thread may keep now, at most thread_cache; written by the tick */
-    ftli_atomic_u64 tide;        /* committed grows beyond it only when nothing that is free can go back instead */
+    /* committed grows beyond the larger of these, and a part of the second, only when nothing that is free can go back instead. */
+    ftli_atomic_u64 tide, most_used;
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */
     ftli_atomic_u32 ticking_order;
     ftli_event completed;
@@ -67,7 +67,7 @@ unsigned ftli_shard_collect(struct ftli_shard *, unsigned most);
 /* Up to n FREE headers with a slot each, from the shard that is free: how many, or a status. Takes and frees tokens. */
 int ftli_shard_carve(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_header **out, unsigned n);
 /* The heaps' trade: called with one shard's token held. */
-size_t ftli_shards_trade(void *shard, size_t bytes);
+void ftli_shards_trade(void *shard, size_t bytes);
 bool ftli_shard_is_empty(const struct ftli_shard *);
 /* The heap has no committed room for so many bytes in one piece. True: it got something from the shelf. Token held. */
 bool ftli_shard_spare(struct ftli_shard *, uint64_t bytes);
@@ -83,6 +83,12 @@ uint32_t ftli_shard_spare_bare(struct ftli_shard *, uint32_t most);
 FTLI_INLINE struct ftli_shard *ftli_shard_child(struct ftli_device *device, uint32_t home)
 {
     return &device->shards[1 + (home & 0xffff)];
+}
+
+/* Token held. */
+FTLI_INLINE void ftli_shard_note_free(struct ftli_shard *shard)
+{
+    ftli_u64_store_relaxed(&shard->free_bytes, ftli_heap_free_resident_bytes(&shard->heap));
 }
 
 /* Token held. */

@@ -128,7 +128,7 @@ static int feed(struct ftli_device *device, struct ftli_shard *shard)
 
 static void release(struct ftli_shard *shard)
 {
-    ftli_u64_store_relaxed(&shard->free_bytes, ftli_heap_free_resident_bytes(&shard->heap));
+    ftli_shard_note_free(shard);
     ftli_token_release(&shard->token);
 }
 

@@ -59,15 +59,19 @@ static void uncharge(void *context, size_t bytes)
     m.charged -= bytes;
 }
 
-static size_t trade(void *context, size_t bytes)
+static void trade(void *context, size_t bytes)
 {
     (void)context;
     if (m.trades_one_in == 0 || random_below(m.trades_one_in) != 0) {
-        return 0;
+        return;
     }
     m.traded = true;
     m.trades++;
-    return random_below(4) == 0 ? 1 : bytes;
+    size_t part = random_below(4) == 0 ? 1 : bytes;
+    bool parts = random_below(2) == 0;
+    for (unsigned i = 0; i < 2; i++) {
+        (void)ftli_heap_trade(&m.heaps[i], part, parts);
+    }
 }
 
 static void begin(uint64_t with_seed, size_t quick_bytes, size_t huge_from_bytes, size_t limit)
