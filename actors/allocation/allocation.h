@@ -75,8 +75,8 @@ void ftli_allocation_relieve(struct ftli_device *);
 /* ---- drop */
 /* Makes room in the rack and gives the FREE header to it. False: no empty magazine; the caller posts the header. */
 bool ftli_allocation_stow(struct ftli_device *, struct ftli_rack *, unsigned size_class, struct ftli_header *);
-/* A header of a middle size (FTLI_HEADER_PAGES) that is the caller's and neither LIVE nor FREE: reclaimed, with its block, on
- * the shelf of its shard. False: nothing happened; somebody is there, or there is no room. Lock-free, async-signal-safe. */
+/* A FREE header of a middle size that is the caller's: with its block onto the shelf of its shard. False: nothing happened;
+ * somebody is there, or there is no room. Lock-free, async-signal-safe. */
 bool ftli_allocation_shelve(struct ftli_device *, struct ftli_header *);
 /* To the shard of the block's address, or to shard 0 for a header without a block. Addressed before
  * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */

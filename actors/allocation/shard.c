@@ -70,7 +70,7 @@ static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64
     bool completes = ftli_header_purpose(header) != FTLI_PURPOSE_GIVE_BACK;
     uint64_t block_bytes = ftli_allocation_block_bytes(shard->device, header);
     if (owns) {
-        if ((ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_PAGES) != 0)
+        if (ftli_record_class(ftli_u64_load_relaxed(&header->record)) == 0)
             ftli_shard_count_out(shard, -block_bytes);
         int status = ftli_heap_give(&shard->heap, block);
         FTLI_INVARIANT(status == FTL_OK, "block %p of shard %u: %d", block, shard->index, status);

@@ -165,7 +165,6 @@ bool ftli_allocation_shelve(struct ftli_device *device, struct ftli_header *head
             ftli_token_release(&shard->token);
         }
     }
-    (void)ftli_word_reclaim(&header->word);
     ftli_shelf_put(shelf, place, header);
     ftli_shelf_shut(shelf);
     ftli_allocation_need_tick(device);

@@ -206,7 +206,8 @@ static int take_from_children(struct ftli_device *device, uint32_t *home, struct
 }
 
 /* Headers for blocks; fewer if the table is used up. Token held. */
-static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n, unsigned c, struct ftli_header **out)
+static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n, unsigned c, uint32_t flags,
+                       struct ftli_header **out)
 {
     struct ftli_device *device = shard->device;
     for (unsigned i = 0; i < n; i++) {
@@ -217,7 +218,6 @@ static unsigned attach(struct ftli_shard *shard, void *const *blocks, unsigned n
             return i;
         }
         ftli_u64_store_release(&header->data, (uint64_t)(uintptr_t)blocks[i]);
-        uint32_t flags = c == 0 ? FTLI_HEADER_PAGES : 0;
         ftli_u64_store_release(&header->record,
                                ftli_record_make(ftli_table_slot(device->table, header), c, device->index, flags));
         out[i] = header;
@@ -233,7 +233,7 @@ int ftli_shard_carve(struct ftli_device *device, uint32_t *home, unsigned c, str
     int status = take_from_children(device, home, &shard, &want);
     if (status != FTL_OK)
         return status;
-    unsigned taken = attach(shard, blocks, want.taken, c, out);
+    unsigned taken = attach(shard, blocks, want.taken, c, 0, out);
     release(shard);
     return taken > 0 ? (int)taken : FTL_ELIMIT;
 }
@@ -269,7 +269,8 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
     if (status != FTL_OK)
         return status;
     out->zeroed = want.zeroed;
-    if (attach(shard, &block, 1, 0, &out->header) == 0) {
+    uint32_t flags = ftli_shelf_place(ftli_pages_block_bytes(bytes)) == FTLI_SHELF_NONE ? FTLI_HEADER_LARGE : 0;
+    if (attach(shard, &block, 1, 0, flags, &out->header) == 0) {
         status = FTL_ELIMIT;
     } else {
         ftli_u64_store_release(&out->header->size, ftli_size_make(bytes, 0, 0)); /* says how large its block is */

@@ -117,13 +117,25 @@ struct completion {
     uint64_t tensors, bytes, block_bytes;
 };
 
+static bool is_for_shelf(struct ftli_cleanup *cleanup, const struct ftli_header *header)
+{
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    return ftli_cleanup_is_valid(cleanup, header) && (ftli_record_flags(record) & FTLI_HEADER_LARGE) == 0 &&
+           ftli_word_generation(ftli_u64_load_relaxed(&header->word)) < FTLI_GENERATION_LAST;
+}
+
 /* A middle size or a large one: DROPPED until now. Onto the shelf of its shard, or by message to the shard, which completes it. */
 static void complete_middle(struct ftli_cleanup *cleanup, const struct ftli_parcel *parcel, struct ftli_header *header,
                             uint64_t block_bytes, struct completion *sum)
 {
     uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
     ftli_word_reclaiming(&header->word);
-    if (ftli_cleanup_is_valid(cleanup, header) && ftli_allocation_shelve(cleanup->device, header)) {
+    if (is_for_shelf(cleanup, header)) {
+        (void)ftli_word_reclaim(&header->word);
+        if (!ftli_allocation_shelve(cleanup->device, header)) {
+            ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
+            ftli_allocation_post(cleanup->device, header);
+        }
         sum->tensors++;
         sum->bytes += bytes;
         sum->block_bytes += block_bytes;

@@ -72,7 +72,7 @@ int ftli_drop_sampled(struct ftli_port *, struct ftli_header *, uint64_t record)
 /* ---- sampling. The countdown of the size class came to its end: SLOW if this one is sampled, else 0. */
 uint64_t ftli_sample_class(struct ftli_port *, struct ftli_header *, unsigned size_class, uint64_t bytes);
 /* The same of a size without a class: every one is shown to it. */
-void ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
+uint64_t ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
 /* A port's next countdown of a tier or of a class, its first one too; 0: it is not sampled. */
 uint32_t ftli_sample_countdown(struct ftli_port *, unsigned tier);
 uint32_t ftli_sample_class_countdown(struct ftli_port *, unsigned size_class);

@@ -52,7 +52,7 @@ static void leave_life(const struct ftli_agent *agent, struct ftli_header *heade
 static void count_immediate(const struct ftli_agent *agent, unsigned c, uint64_t bytes)
 {
     ftli_count(agent, &agent->counters->immediate_bytes, bytes);
-    ftli_count(agent, &agent->counters->immediate[c], 1);
+    ftli_count(agent, &agent->counters->immediate[c], 1); /* and a middle size its block, when it is stowed */
 }
 
 static void count_deferred(const struct ftli_agent *agent, struct ftli_header *header)
@@ -66,11 +66,21 @@ static void count_deferred(const struct ftli_agent *agent, struct ftli_header *h
     ftli_count(agent, &agent->counters->deferred[parity], 1);
 }
 
-/* The header is FREE and this port's: into the magazine, or to its shard if the rack has no room. */
+/* A middle size: onto the shelf of its shard, if nobody is there. */
+static bool shelve(struct ftli_port *port, struct ftli_header *header)
+{
+    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+    ftli_u64_add_owner(&port->counters.immediate_page_bytes, ftli_pages_block_bytes(bytes));
+    return ftli_allocation_shelve(port->owner->device, header);
+}
+
+/* The header is FREE and this port's: into the magazine or onto the shelf, or to its shard if there is no room. */
 static void stow(const struct ftli_agent *agent, struct ftli_header *header, unsigned c)
 {
     struct ftli_device *device = agent->runtime->device;
-    if (ftli_rack_give(&agent->port->rack, c, header) || ftli_allocation_stow(device, &agent->port->rack, c, header))
+    if (c == 0 ? FTLI_LIKELY(shelve(agent->port, header))
+               : ftli_rack_give(&agent->port->rack, c, header) ||
+                     ftli_allocation_stow(device, &agent->port->rack, c, header))
         return;
     ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
     ftli_allocation_post(device, header);
@@ -91,22 +101,8 @@ void ftli_deliver(struct ftl_runtime *runtime, struct ftli_header *header)
 /* DROPPED, nobody else's: whether the port may finish it itself. */
 static bool is_for_port(const struct ftli_agent *agent, const struct ftli_header *header, uint32_t flags)
 {
-    return agent->port != NULL && (flags & ~(uint32_t)(IN_PLACE | FTLI_HEADER_PAGES)) == 0 &&
+    return agent->port != NULL && (flags & ~(uint32_t)IN_PLACE) == 0 &&
            ftli_word_generation(ftli_u64_load_relaxed(&header->word)) < FTLI_GENERATION_LAST;
-}
-
-/* A middle size: onto the shelf of its shard, if nobody is there. What is counted is read while the header is ours. */
-static bool shelve(const struct ftli_agent *agent, struct ftli_header *header)
-{
-    unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
-    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
-    if (!ftli_allocation_shelve(agent->runtime->device, header))
-        return false;
-    ftli_u64_add_owner(&agent->port->counters.immediate_bytes, bytes);
-    if (c == 0)
-        ftli_u64_add_owner(&agent->port->counters.immediate_page_bytes, ftli_pages_block_bytes(bytes));
-    ftli_u64_add_owner(&agent->port->counters.immediate[c], 1);
-    return true;
 }
 
 /* What few tensors need besides, of one that is finished in place. */
@@ -124,19 +120,15 @@ static void finish_post(const struct ftli_agent *agent, struct ftli_header *head
     uint32_t flags = against(agent->runtime, header);
     if ((flags & (FTLI_HEADER_SCOPED | FTLI_HEADER_SAMPLED)) != 0)
         leave_life(agent, header, flags);
-    bool ours = is_for_port(agent, header, flags), middle = (flags & FTLI_HEADER_PAGES) != 0;
-    if (ours && (flags & IN_PLACE) != 0)
-        clear_flags(header, IN_PLACE);
-    if (ours)
-        give_extension(agent->runtime, header);
-    if (ours && middle && FTLI_LIKELY(shelve(agent, header)))
-        return;
-    if (!ours || middle) {
+    if (!is_for_port(agent, header, flags)) {
         count_deferred(agent, header);
         if (!agent->runtime->cleanup.every_drop_is_a_message || !ftli_outbox_put(agent, header))
             ftli_deliver(agent->runtime, header);
         return;
     }
+    if ((flags & IN_PLACE) != 0)
+        clear_flags(header, IN_PLACE);
+    give_extension(agent->runtime, header);
     unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
     count_immediate(agent, c, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
     (void)ftli_word_reclaim(&header->word);

@@ -169,7 +169,7 @@ static void note_sample(struct ftli_agent *agent, struct ftli_header *header, un
     if (port == NULL)
         return;
     if (c == 0)
-        ftli_sample_other(port, header, bytes, stamp_ms);
+        (void)ftli_sample_other(port, header, bytes, stamp_ms);
     else if (--port->countdown[c] == 0)
         (void)ftli_sample_class(port, header, c, bytes);
 }
@@ -188,7 +188,7 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     if (ftli_shape_fits(birth->ndim, birth->shape))
         ftli_shape_pack(header, birth->ndim, birth->shape);
     uint64_t record = ftli_u64_load_relaxed(&header->record);
-    uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_PAGES;
+    uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_LARGE;
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
     note_sample(agent, header, c, birth->bytes, stamp_ms);
     bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0 ||
@@ -321,58 +321,6 @@ static inline bool plain_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *sh
     return true;
 }
 
-/* A header from the rack, the shelf or the heap, inside the port. False: nothing happened, and the general way is to be taken. */
-static bool take_plain(struct ftl_runtime *runtime, struct ftli_port *port, uint64_t bytes, ftl_dtype dtype,
-                       uint32_t ndim, const int64_t *shape, ftl_tensor *out)
-{
-    struct ftli_pages memory = {NULL, false, false};
-    if (bytes <= runtime->allocation_settings->small_bytes) {
-        memory.header = ftli_rack_take(&port->rack, ftli_size_class(bytes));
-    } else {
-        unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
-        if (place != FTLI_SHELF_NONE &&
-            !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
-            return false;
-    }
-    struct ftli_header *header = memory.header;
-    if (header == NULL)
-        return false;
-    uint32_t stamp_ms = ftli_u32_load_relaxed(&port->stamp_ms);
-    fill(header, ftli_size_make(bytes, dtype, ndim), stamp_ms, port->born_scope);
-    ftli_shape_pack(header, ndim, shape);
-    struct ftli_agent agent = {runtime, port, &port->counters, false, -1};
-    unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
-    note_sample(&agent, header, c, bytes, stamp_ms);
-    if (c == 0)
-        ftli_u64_add_owner(&port->counters.created_page_bytes, ftli_pages_block_bytes(bytes));
-    ftli_u64_add_owner(&port->counters.created[c], 1);
-    ftli_u64_add_owner(&port->counters.created_bytes, bytes);
-    bool slow =
-        ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0 || runtime->cleanup.every_drop_is_a_message;
-    uint32_t generation = ftli_word_new(&header->word, FTLI_WORD_FIXED | (slow ? FTLI_WORD_SLOW : 0));
-    out->id = ftli_port_handle(port, header) | generation;
-    if (FTLI_UNLIKELY(memory.most))
-        ftli_runtime_look_at_peak(runtime);
-    return true;
-}
-
-static FTLI_NOINLINE bool new_plain(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                    ftl_tensor *out)
-{
-    uint64_t bytes;
-    if (!plain_bytes(dtype, ndim, shape, &bytes) || bytes == 0)
-        return false;
-    struct ftli_port *port = ftli_port_find(runtime->number);
-    if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) != 0)
-        return false; /* it may be over its limit */
-    if (port == NULL || (ftli_thread.slow_news & FTLI_LOOKS_EVERY) == 0 || !ftli_port_enter(port))
-        return false;
-    bool made = take_plain(runtime, port, bytes, dtype, ndim, shape, out);
-    ftli_port_leave(port);
-    ftli_thread.slow_news += made;
-    return made;
-}
-
 static FTLI_NOINLINE int new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
                                      const ftl_tensor_options *options, ftl_tensor *out)
 {
@@ -401,13 +349,63 @@ static FTLI_NOINLINE int new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint
     return status;
 }
 
-static FTLI_NOINLINE int new_general(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                     const ftl_tensor_options *options, ftl_tensor *out)
+/* A header from the rack, the shelf or the heap; NULL: the general way is to be taken. */
+static struct ftli_header *take_plain(struct ftli_port *port, uint64_t bytes, bool *most)
 {
-    if (options == NULL && ndim > 0 && runtime != NULL && out != NULL && shape != NULL && ftli_thread.scope == 0 &&
-        new_plain(runtime, dtype, ndim, shape, out))
-        return FTL_OK;
-    return new_checked(runtime, dtype, ndim, shape, options, out);
+    const struct ftl_runtime *runtime = port->owner;
+    if (bytes <= runtime->allocation_settings->small_bytes)
+        return ftli_rack_take(&port->rack, ftli_size_class(bytes));
+    struct ftli_pages memory = {NULL, false, false};
+    unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
+    if (place == FTLI_SHELF_NONE || !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
+        return NULL;
+    *most = memory.most;
+    return memory.header;
+}
+
+/* One slow new in sixteen looks at the backlog. */
+static FTLI_NOINLINE void look_at_backlog(struct ftli_port *port)
+{
+    struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
+    ftli_press_back(&agent);
+}
+
+/* The port is entered. */
+static FTLI_NOINLINE int new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                   ftl_tensor *out)
+{
+    struct ftl_runtime *runtime = port->owner;
+    struct ftli_header *header = NULL;
+    uint64_t bytes;
+    bool most = false;
+    if (FTLI_LIKELY(plain_bytes(dtype, ndim, shape, &bytes) && bytes != 0 &&
+                    ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) ==
+                        0)) { /* it may be over its limit */
+        if ((ftli_thread.slow_news & FTLI_LOOKS_EVERY) == 0)
+            look_at_backlog(port);
+        else
+            ftli_thread.slow_news++;
+        header = take_plain(port, bytes, &most);
+    }
+    if (FTLI_UNLIKELY(header == NULL)) {
+        ftli_port_leave(port);
+        return new_checked(runtime, dtype, ndim, shape, NULL, out);
+    }
+    uint32_t stamp_ms = ftli_u32_load_relaxed(&port->stamp_ms);
+    fill(header, ftli_size_make(bytes, dtype, ndim), stamp_ms, port->born_scope);
+    ftli_shape_pack(header, ndim, shape);
+    uint64_t flags = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_SLOW : 0;
+    unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
+    if (c != 0) {
+        if (ftli_count_down(&port->countdown[c]))
+            flags |= ftli_sample_class(port, header, c, bytes);
+    } else {
+        ftli_u64_add_owner(&port->counters.created_page_bytes, ftli_pages_block_bytes(bytes));
+        flags |= ftli_sample_other(port, header, bytes, stamp_ms);
+    }
+    if (FTLI_UNLIKELY(most))
+        ftli_runtime_look_at_peak(runtime);
+    return ftli_new_finish(port, header, flags, c * sizeof(uint64_t), bytes, out);
 }
 
 /* ---- the fast path --------------------------------------------------------------------------------------------------- */
@@ -423,8 +421,7 @@ static FTLI_NOINLINE int refill_and_go_on(struct ftli_port *port, uint64_t size,
         header = ftli_allocation_refill_ready(runtime->device, &port->rack, (unsigned)(c / 8));
     if (header == NULL) {
         int64_t shape = (int64_t)elements;
-        ftli_port_leave(port);
-        return new_general(runtime, ftli_size_dtype(size), 1, &shape, NULL, out);
+        return new_plain(port, ftli_size_dtype(size), 1, &shape, out);
     }
     ftli_thread.slow_news++;
     ftli_u64_store_release(&header->dimensions_low, elements);
@@ -458,15 +455,18 @@ FTLI_INLINE int new_small(struct ftli_port *port, ftl_dtype dtype, uint64_t elem
     (((ndim - 1) | (uintptr_t)options) == 0 && shape != NULL && out != NULL && dtype - 1 < FTLI_DTYPES - 1 && \
      (uint64_t)*shape <= FTLI_CLASS_MAX_BYTES)
 
-/* The same where every drop is a message: its word says so from birth. */
-static FTLI_COLD int new_elsewhere(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                   const ftl_tensor_options *options, ftl_tensor *out)
+/* What is small or plain where every drop is a message, and says so in its word from birth; and what is plain. */
+static FTLI_NOINLINE int new_elsewhere(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                       const ftl_tensor_options *options, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
-    if (ftli_thread.fast_message != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
+    bool message = ftli_thread.fast_message == runtime;
+    if ((ftli_thread.fast != runtime && !message) || ndim - 1 >= 4 || options != NULL || shape == NULL || out == NULL ||
         !ftli_port_enter_fast(port))
-        return new_general(runtime, dtype, ndim, shape, options, out);
-    return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
+        return new_checked(runtime, dtype, ndim, shape, options, out);
+    if (message && IS_SMALL(dtype, ndim, shape, options, out))
+        return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
+    return new_plain(port, dtype, ndim, shape, out);
 }
 
 int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,

@@ -128,8 +128,9 @@ bool ftli_outbox_put(const struct ftli_agent *agent, struct ftli_header *header)
     ftli_u32_store_release(&header->cold, 0);
     if (cold != 0)
         ftli_extension_give(&runtime->table, cold);
-    bool middle = (ftli_record_flags(record) & FTLI_HEADER_PAGES) != 0;
-    ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | (middle ? FTLI_HEADER_PAGES : 0));
+    bool middle = c == 0;
+    ftli_u64_store_release(&header->record,
+                           (record & ~UINT64_C(0xffff)) | (ftli_record_flags(record) & FTLI_HEADER_LARGE));
     if (!middle)
         (void)ftli_word_reclaim(&header->word);
     append(agent->port, parcel, ftli_parcel_entry(header, middle ? 0 : c, middle ? 0 : bytes), block_bytes);

@@ -175,9 +175,11 @@ int ftli_new_sampled(struct ftli_port *port, struct ftli_header *header, size_t 
     return ftli_new_finish(port, header, flags, c, bytes, out);
 }
 
-void ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
+uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
 {
     const struct ftli_sampling *sampling = &port->owner->sampling;
-    if (bytes >= sampling->every_one_from_bytes || is_due(port, ftli_sampling_tier(sampling, bytes)))
-        ftli_sample_new(port, header, bytes, stamp_ms);
+    if (bytes < sampling->every_one_from_bytes && !is_due(port, ftli_sampling_tier(sampling, bytes)))
+        return 0;
+    ftli_sample_new(port, header, bytes, stamp_ms);
+    return FTLI_WORD_SLOW;
 }

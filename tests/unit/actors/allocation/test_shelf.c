@@ -17,18 +17,18 @@ static struct ftli_header *make(uint64_t bytes)
     return out.header;
 }
 
-/* The last drop of it: DROPPED, and nobody else's. */
+/* The last drop of it: FREE, and nobody else's. */
 static void drop(struct ftli_header *header)
 {
     uint32_t generation = ftli_word_generation(ftli_u64_load_relaxed(&header->word));
     cr_assert_eq(ftli_word_drop(&header->word, generation, false), FTLI_WORD_POST);
+    ftli_word_reclaiming(&header->word);
+    cr_assert(ftli_word_reclaim(&header->word));
 }
 
 static void post(struct ftli_header *header)
 {
-    ftli_word_reclaiming(&header->word);
-    ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(kernel));
-    ftli_header_address(header, FTLI_PURPOSE_RECLAIM, FTLI_LANE_NORMAL, 0);
+    ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
     ftli_allocation_post(device, header);
 }
 
