@@ -156,15 +156,52 @@ static void fill_groups(const struct ftli_topology *topology, struct groups *gro
     }
 }
 
+_Static_assert((int)FTLI_RECOVERY_CLASSES == (int)FTLI_FAILURE_CLASSES &&
+                   (int)FTLI_RECOVERY_TRANSIENT == (int)FTLI_CLASS_TRANSIENT &&
+                   (int)FTLI_RECOVERY_RESOURCE == (int)FTLI_CLASS_RESOURCE &&
+                   (int)FTLI_RECOVERY_CONFIGURATION == (int)FTLI_CLASS_CONFIGURATION &&
+                   (int)FTLI_RECOVERY_CORRUPTION == (int)FTLI_CLASS_CORRUPTION &&
+                   (int)FTLI_RECOVERY_FATAL == (int)FTLI_CLASS_FATAL,
+               "compose and supervise number the classes alike");
+
+static ftli_policy policy_of(const struct ftli_topology *topology)
+{
+    const struct ftli_topology_supervision *from = &topology->supervision;
+    ftli_policy policy = ftli_policy_default();
+    policy.strategy = from->strategy;
+    policy.restarts = from->restarts;
+    policy.within_ns = (uint64_t)from->within_ns;
+    policy.backoff.first_ns = (uint64_t)from->backoff.first_ns;
+    policy.backoff.most_ns = (uint64_t)from->backoff.most_ns;
+    policy.backoff.factor = from->backoff.factor;
+    policy.breaker.failures = from->breaker.failures;
+    policy.breaker.within_ns = (uint64_t)from->breaker.within_ns;
+    policy.breaker.open_ns = (uint64_t)from->breaker.open_ns;
+    for (uint32_t class = 0; class < FTLI_FAILURE_CLASSES; class ++) {
+        policy.recovery[class].count = topology->recovery[class].count;
+        for (uint32_t i = 0; i < topology->recovery[class].count && i < FTLI_STEPS; i++)
+            policy.recovery[class].steps[i] = (uint8_t)topology->recovery[class].items[i];
+    }
+    return policy;
+}
+
+/* An actor is down, and the topology says that there are to be no new tensors without it. The close that follows is the
+ * program's. */
+static void on_news(void *user, const ftli_news *news)
+{
+    struct ftl_runtime *runtime = user;
+    uint32_t open = FTLI_RUNTIME_OPEN;
+    if (news->kind != FTLI_NEWS_DOWN || runtime->topology->supervision.give_up != FTLI_GIVE_UP_CLOSE ||
+        !ftli_u32_cas_acq_rel(&runtime->state, &open, FTLI_RUNTIME_CLOSING))
+        return;
+    ftli_port_shut_all(runtime);
+    ftli_event_signal_all(ftli_allocation_completed(runtime->device)); /* a new that waits for memory gives up */
+}
+
 static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
 {
     const struct ftli_topology *topology = runtime->topology;
-    ftli_policy policy = ftli_policy_default();
-    policy.restarts = topology->supervision.restarts;
-    policy.within_ns = (uint64_t)topology->supervision.within_ns;
-    policy.backoff.first_ns = (uint64_t)topology->supervision.backoff.first_ns;
-    policy.backoff.most_ns = (uint64_t)topology->supervision.backoff.most_ns;
-    policy.backoff.factor = topology->supervision.backoff.factor;
+    const ftli_policy policy = policy_of(topology);
     int status = ftli_supervisor_create(&policy, &runtime->supervisor);
     if (status != FTL_OK)
         return status;
@@ -178,6 +215,8 @@ static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t see
         .group_count = topology->group_count,
         .lane_shares = topology->lane_shares,
         .supervision = ftli_supervisor_interface(runtime->supervisor),
+        .on_news = on_news,
+        .user = runtime,
         .seed = seed,
         .simulated = simulated,
     };
@@ -193,6 +232,8 @@ static int add(struct ftl_runtime *runtime, const char *type, const ftli_actor_o
     if (actor == NULL)
         return FTL_OK;
     ftli_actor_options options = {.operations = operations, .state = state, .group = actor->threads.name};
+    if (actor->receive_ns != FTLI_TIME_NONE)
+        options.receive_ns = (uint64_t)actor->receive_ns;
     if (operations == &ftli_cleanup_operations) {
         options.wake_messages = runtime->cleanup.settings->batch_messages;
         options.wake_age_ns = (uint64_t)runtime->cleanup.settings->batch_age_ns;

@@ -193,6 +193,45 @@ static bool read_cpus(const struct ftli_node *node, struct ftli_cpus *out, const
     return true;
 }
 
+/* A list of words: it replaces the list before it, as a whole. */
+static bool read_words(const struct ftli_node *node, const struct ftli_key *key, struct ftli_words *out,
+                       const struct ftli_node **at, char *wrong, size_t wrong_bytes)
+{
+    struct ftli_words words = {0};
+    char expected[160];
+    ftli_write_expected(key, expected, sizeof expected);
+    *at = node;
+    if (node->kind != FTLI_NODE_LIST || node->first == NULL) {
+        (void)snprintf(wrong, wrong_bytes, "%s; expected %s",
+                       node->kind == FTLI_NODE_LIST  ? "is empty"
+                       : node->kind == FTLI_NODE_MAP ? "is a map"
+                                                     : "is no list",
+                       expected);
+        return false;
+    }
+    for (const struct ftli_node *item = node->first; item != NULL; item = item->next) {
+        uint32_t word = 0;
+        *at = item;
+        if (item->kind != FTLI_NODE_VALUE || item->refused != NULL) {
+            (void)snprintf(wrong, wrong_bytes, "%s; expected %s", item->refused != NULL ? item->refused : "is no word",
+                           expected);
+            return false;
+        }
+        if (!ftli_read_choice(key, item->text, &word, wrong, wrong_bytes)) {
+            return false;
+        }
+        for (uint32_t i = 0; i < words.count; i++) {
+            if (words.items[i] == word) {
+                (void)snprintf(wrong, wrong_bytes, "%s is here twice", item->text);
+                return false;
+            }
+        }
+        words.items[words.count++] = word; /* as many as there are words, at most */
+    }
+    *out = words;
+    return true;
+}
+
 static int bind_scalar(struct ftli_binder *binder, const struct ftli_node *node, const struct ftli_key *key, void *base,
                        const struct ftli_path *path)
 {
@@ -202,6 +241,8 @@ static int bind_scalar(struct ftli_binder *binder, const struct ftli_node *node,
     bool good = false;
     if (key->kind == FTLI_KEY_CPUS) {
         good = read_cpus(node, field, &at, wrong, sizeof wrong);
+    } else if (key->kind == FTLI_KEY_WORDS) {
+        good = read_words(node, key, field, &at, wrong, sizeof wrong);
     } else if (node->kind != FTLI_NODE_VALUE || node->text[0] == '\0') {
         char expected[192];
         ftli_write_expected(key, expected, sizeof expected);

@@ -358,10 +358,28 @@ static int check_backoff(struct ftli_composer *c)
                     blame_first ? "is longer than most" : "is shorter than first");
 }
 
+/* What stands behind the giving up would never be done. */
+static int check_recovery(struct ftli_composer *c)
+{
+    const struct ftli_key *key = ftli_section("recovery")->children;
+    for (; key->name != NULL; key++) {
+        const struct ftli_words *steps = (const void *)((const char *)c->topology + key->offset);
+        for (uint32_t i = 0; i + 1 < steps->count; i++) {
+            if (strcmp(key->words[steps->items[i]], "escalate") == 0) {
+                char dotted[FTLI_DOTTED_BYTES];
+                (void)snprintf(dotted, sizeof dotted, "recovery.%s", key->name);
+                return wrong_at(c, steps, dotted, "nothing comes after escalate");
+            }
+        }
+    }
+    return FTL_OK;
+}
+
 int ftli_check_topology(struct ftli_composer *c)
 {
-    int (*const checks[])(struct ftli_composer *) = {check_mandatory, check_one_of_a_type, check_groups, check_settings,
-                                                     check_levels,    check_devices,       check_lanes,  check_backoff};
+    int (*const checks[])(struct ftli_composer *) = {check_mandatory, check_one_of_a_type, check_groups,
+                                                     check_settings,  check_levels,        check_devices,
+                                                     check_lanes,     check_backoff,       check_recovery};
     int status = FTL_OK;
     for (size_t i = 0; i < sizeof checks / sizeof checks[0] && status == FTL_OK; i++) {
         status = checks[i](c);

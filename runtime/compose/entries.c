@@ -183,6 +183,7 @@ static void *new_settings(const struct ftli_composer *c, const struct ftli_actor
         if (c->standard->actors[i].schema == schema) {
             memcpy(settings, c->standard->actors[i].settings, schema->settings_bytes);
             actor->threads = c->standard->actors[i].threads;
+            actor->receive_ns = c->standard->actors[i].receive_ns;
         }
     }
     return settings;

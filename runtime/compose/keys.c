@@ -28,8 +28,9 @@ static bool accept_name(const char *text, char *wrong, size_t wrong_bytes)
 static const char *const pinned_words[] = {"keep", "refuse", NULL};
 static const char *const kind_words[] = {"host", NULL};
 static const char *const huge_page_words[] = {"none", "advise", NULL};
-static const char *const strategy_words[] = {"one_for_one", NULL};
-static const char *const give_up_words[] = {"degrade", NULL};
+static const char *const strategy_words[] = {"one_for_one", "one_for_all", "rest_for_one", NULL};
+static const char *const give_up_words[] = {"degrade", "close", NULL};
+static const char *const step_words[] = {"retry", "degrade", "restart", "quarantine", "escalate", NULL};
 
 static const struct ftli_key runtime_keys[] = {
     FTLI_TEXT("name", struct ftli_topology, name, accept_name),
@@ -97,6 +98,7 @@ static const struct ftli_key pressure_keys[] = {
 
 const struct ftli_key ftli_actor_keys[] = {
     FTLI_GROUP("threads", struct ftli_topology_actor, threads),
+    FTLI_TIME_OR_NONE("receive", struct ftli_topology_actor, receive_ns, MILLISECOND, HOUR),
     FTLI_KEYS_END,
 };
 
@@ -112,11 +114,28 @@ static const struct ftli_key backoff_keys[] = {
     FTLI_KEYS_END,
 };
 
+static const struct ftli_key breaker_keys[] = {
+    FTLI_COUNT("failures", struct ftli_topology, supervision.breaker.failures, 1, 64),
+    FTLI_TIME("within", struct ftli_topology, supervision.breaker.within_ns, MILLISECOND, 24 * HOUR),
+    FTLI_TIME("open", struct ftli_topology, supervision.breaker.open_ns, MILLISECOND, HOUR),
+    FTLI_KEYS_END,
+};
+
+static const struct ftli_key recovery_keys[] = {
+    FTLI_WORDS("transient", struct ftli_topology, recovery[FTLI_RECOVERY_TRANSIENT], step_words),
+    FTLI_WORDS("resource", struct ftli_topology, recovery[FTLI_RECOVERY_RESOURCE], step_words),
+    FTLI_WORDS("configuration", struct ftli_topology, recovery[FTLI_RECOVERY_CONFIGURATION], step_words),
+    FTLI_WORDS("corruption", struct ftli_topology, recovery[FTLI_RECOVERY_CORRUPTION], step_words),
+    FTLI_WORDS("fatal", struct ftli_topology, recovery[FTLI_RECOVERY_FATAL], step_words),
+    FTLI_KEYS_END,
+};
+
 static const struct ftli_key supervision_keys[] = {
     FTLI_CHOICE("strategy", struct ftli_topology, supervision.strategy, strategy_words),
     FTLI_COUNT("restarts", struct ftli_topology, supervision.restarts, 0, 10000),
     FTLI_TIME("within", struct ftli_topology, supervision.within_ns, MILLISECOND, 24 * HOUR),
     FTLI_MAP("backoff", backoff_keys),
+    FTLI_MAP("breaker", breaker_keys),
     FTLI_CHOICE("give_up", struct ftli_topology, supervision.give_up, give_up_words),
     FTLI_KEYS_END,
 };
@@ -138,6 +157,7 @@ const struct ftli_key ftli_topology_keys[] = {
     FTLI_MAP("pressure", pressure_keys),
     NAMED("actors", actors, actor_count, FTLI_ACTORS_MOST, ftli_actor_keys),
     FTLI_MAP("supervision", supervision_keys),
+    FTLI_MAP("recovery", recovery_keys),
     FTLI_KEYS_END,
 };
 

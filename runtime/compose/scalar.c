@@ -98,6 +98,10 @@ void ftli_write_expected(const struct ftli_key *key, char *text, size_t text_byt
     case FTLI_KEY_CHOICE:
         write_words(key->words, text, text_bytes);
         return;
+    case FTLI_KEY_WORDS:
+        (void)snprintf(text, text_bytes, "a list of ");
+        write_words(key->words, text + strlen(text), text_bytes - strlen(text));
+        return;
     default:
         (void)snprintf(text, text_bytes, "%s", expected_of(key->kind));
     }
@@ -133,7 +137,7 @@ static bool in_bounds(const struct ftli_key *key, const char *text, double value
     return false;
 }
 
-static bool read_choice(const struct ftli_key *key, const char *text, uint32_t *value, char *wrong, size_t wrong_bytes)
+bool ftli_read_choice(const struct ftli_key *key, const char *text, uint32_t *value, char *wrong, size_t wrong_bytes)
 {
     size_t count = 0;
     for (; key->words[count] != NULL; count++) {
@@ -289,7 +293,7 @@ bool ftli_read_scalar(const struct ftli_key *key, const char *text, void *field,
     case FTLI_KEY_NUMBER:
         return read_number(key, text, field, wrong, wrong_bytes);
     case FTLI_KEY_CHOICE:
-        return read_choice(key, text, field, wrong, wrong_bytes);
+        return ftli_read_choice(key, text, field, wrong, wrong_bytes);
     case FTLI_KEY_TEXT:
     case FTLI_KEY_TEXT_OR_NONE:
         return read_text(key, text, field, wrong, wrong_bytes);

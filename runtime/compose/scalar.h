@@ -12,6 +12,8 @@ enum ftli_other_word ftli_other_word(const char *text);
 
 /* True and the field set, or false and `wrong`. Not for maps, lists, processors. */
 bool ftli_read_scalar(const struct ftli_key *key, const char *text, void *field, char *wrong, size_t wrong_bytes);
+/* One of the words of a key, its index. */
+bool ftli_read_choice(const struct ftli_key *key, const char *text, uint32_t *value, char *wrong, size_t wrong_bytes);
 /* "any", or "0-3,8". */
 bool ftli_read_cpu_list(const char *text, struct ftli_cpus *cpus, char *wrong, size_t wrong_bytes);
 /* What a key takes, for "expected ...". */

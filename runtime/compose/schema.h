@@ -15,6 +15,7 @@
 
 enum { FTLI_NAME_BYTES = 16 }; /* of a runtime, group, device or actor: 15 characters of a-z 0-9 - _ and a zero */
 enum { FTLI_CPUS_MOST = 1024 };
+enum { FTLI_WORDS_MOST = 8 }; /* in a list of words */
 enum { FTLI_TIME_NONE = -1 }; /* a time that may be none: not at all */
 
 /* A thread group, by name. The index is into struct ftli_topology's groups and is set when all of them are
@@ -29,6 +30,12 @@ struct ftli_size_or_share {
     bool is_share;
     double share;   /* 0 to 1, if is_share */
     uint64_t bytes; /* if not */
+};
+
+/* A list of words, each at most once, in their order. */
+struct ftli_words {
+    uint32_t count;
+    uint32_t items[FTLI_WORDS_MOST]; /* indices in the key's `words` */
 };
 
 /* Processors a group may run on. any: the mask is void. */
@@ -49,6 +56,7 @@ enum ftli_key_kind {
     FTLI_KEY_INTEGER,       /* -5             int32_t */
     FTLI_KEY_NUMBER,        /* 1.5            double */
     FTLI_KEY_CHOICE,        /* standard       uint32_t, the index in `words` */
+    FTLI_KEY_WORDS,         /* [retry, restart] struct ftli_words, of `words`; at least one */
     FTLI_KEY_TEXT,          /* a-word         char[most + 1], if `accept` takes it */
     FTLI_KEY_TEXT_OR_NONE,  /* ipc://x, none  the same; none: the empty text */
     FTLI_KEY_GROUP,         /* background     struct ftli_group_reference */
@@ -63,7 +71,7 @@ struct ftli_key {
     enum ftli_key_kind kind;
     size_t offset;      /* of the field in the settings; of a list: of its first element */
     double least, most; /* bytes, ns, share, count or characters; least = most = 0: no bound beyond the kind's own */
-    const char *const *words; /* choice: ends with NULL */
+    const char *const *words; /* choice, words: ends with NULL; of words at most FTLI_WORDS_MOST */
     const char *example;      /* for messages; NULL: the kind's own */
     const struct ftli_key *children;
     size_t stride, count_offset; /* list: bytes of an element, and where its uint32_t length is; 1 to `most` elements */
@@ -143,6 +151,11 @@ struct ftli_actor_schema {
 #define FTLI_CHOICE(key, type, field, list)                                                                        \
     {                                                                                                              \
         .name = (key), .kind = FTLI_KEY_CHOICE, .offset = FTLI_KEY_OFFSET_(type, field, uint32_t), .words = (list) \
+    }
+#define FTLI_WORDS(key, type, field, list)                                                                 \
+    {                                                                                                      \
+        .name = (key), .kind = FTLI_KEY_WORDS, .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_words), \
+        .words = (list)                                                                                    \
     }
 #define FTLI_TEXT(key, type, field, taken)                                                                             \
     {                                                                                                                  \

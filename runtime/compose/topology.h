@@ -18,6 +18,16 @@ enum { FTLI_DEVICES_MOST = 16 };
 enum { FTLI_PRESSURE_LEVELS = 4, FTLI_LANE_MESSAGES = 64 };
 enum { FTLI_PINNED_KEEP = 0, FTLI_PINNED_REFUSE = 1 };
 enum { FTLI_DEVICE_HOST = 0 };
+/* Their numbers, and those of the steps in the lists, are runtime/supervise's. */
+enum {
+    FTLI_RECOVERY_TRANSIENT = 0,
+    FTLI_RECOVERY_RESOURCE = 1,
+    FTLI_RECOVERY_CONFIGURATION = 2,
+    FTLI_RECOVERY_CORRUPTION = 3,
+    FTLI_RECOVERY_FATAL = 4,
+    FTLI_RECOVERY_CLASSES = 5
+};
+enum { FTLI_GIVE_UP_DEGRADE = 0, FTLI_GIVE_UP_CLOSE = 1 };
 enum { FTLI_HUGE_PAGES_NONE = 0, FTLI_HUGE_PAGES_ADVISE = 1 };
 
 /* Waits between tries: first, first * factor, ... never above most. */
@@ -56,16 +66,21 @@ struct ftli_topology_actor {
     const char *type; /* the schema's own string */
     const struct ftli_actor_schema *schema;
     struct ftli_group_reference threads;
-    void *settings; /* schema->settings_bytes; the struct of the actor's settings.h */
-    uint32_t line;  /* in the user's text; 0: as built in */
+    int64_t receive_ns; /* the watchdog reports a receive that runs longer; FTLI_TIME_NONE: it does not */
+    void *settings;     /* schema->settings_bytes; the struct of the actor's settings.h */
+    uint32_t line;      /* in the user's text; 0: as built in */
 };
 
 struct ftli_topology_supervision {
-    uint32_t strategy; /* 0: one_for_one */
+    uint32_t strategy; /* FTLI_RESTART_... of runtime/kernel/supervision.h */
     uint32_t restarts; /* within within_ns; more: give up */
-    uint32_t give_up;  /* 0: degrade */
+    uint32_t give_up;  /* FTLI_GIVE_UP_... */
     int64_t within_ns;
     struct ftli_backoff backoff;
+    struct {
+        uint32_t failures; /* of recoveries in a row */
+        int64_t within_ns, open_ns;
+    } breaker;
 };
 
 /* One key whose value is not the built-in one. */
@@ -86,6 +101,7 @@ struct ftli_topology {
     uint32_t lane_shares[FTLI_LANES];             /* emergency, high, normal, background; of 64 messages */
     double pressure_levels[FTLI_PRESSURE_LEVELS]; /* low, medium, high, critical; of the limit */
     struct ftli_topology_supervision supervision;
+    struct ftli_words recovery[FTLI_RECOVERY_CLASSES]; /* steps, FTLI_STEP_... of runtime/supervise/policy.h */
     uint32_t group_count, device_count, actor_count, warning_count, difference_count;
     struct ftli_topology_group groups[FTLI_GROUPS_MOST];
     struct ftli_topology_device devices[FTLI_DEVICES_MOST]; /* the first is device 0 */

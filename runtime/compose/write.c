@@ -79,6 +79,14 @@ void ftli_write_value(const struct ftli_key *key, const void *base, char *text, 
     case FTLI_KEY_CHOICE:
         ftli_append(text, text_bytes, "%s", key->words[*(const uint32_t *)field]);
         return;
+    case FTLI_KEY_WORDS: {
+        const struct ftli_words *words = field;
+        for (uint32_t i = 0; i < words->count; i++) {
+            ftli_append(text, text_bytes, "%s%s", i == 0 ? "[" : ", ", key->words[words->items[i]]);
+        }
+        ftli_append(text, text_bytes, "]");
+        return;
+    }
     case FTLI_KEY_TEXT:
     case FTLI_KEY_TEXT_OR_NONE:
         ftli_append(text, text_bytes, "%s", *(const char *)field == '\0' ? "none" : (const char *)field);

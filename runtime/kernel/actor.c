@@ -147,6 +147,11 @@ bool ftli_actor_is_down(const ftli_actor *actor)
     return phase_of(actor) == FTLI_ACTOR_DOWN;
 }
 
+bool ftli_actor_is_degraded(const ftli_actor *actor)
+{
+    return ftli_u32_load_acquire(&actor->degraded) != 0;
+}
+
 void ftli_actor_read(const ftli_actor *actor, ftli_actor_figures *out)
 {
     *out = (ftli_actor_figures){.phase = phase_of(actor)};
@@ -163,5 +168,7 @@ void ftli_actor_read(const ftli_actor *actor, ftli_actor_figures *out)
     out->longest_run_ns = ftli_u64_load_acquire(&actor->longest_run_ns);
     out->failures = ftli_u64_load_acquire(&actor->failures);
     out->restarts = ftli_u64_load_acquire(&actor->restarts);
+    out->overdue = ftli_u64_load_acquire(&actor->overdue);
+    out->degraded = ftli_actor_is_degraded(actor);
     out->helped = ftli_u64_load_acquire(&actor->helped);
 }

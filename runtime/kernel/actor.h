@@ -18,7 +18,7 @@ typedef struct ftli_context ftli_context; /* valid during the operation it was g
 
 /* Every slot but type and on_message may be NULL. A result that is not FTL_OK means that the receive failed
  * and changed nothing that a second receive of the same message would do twice; supervision decides, and the
- * message comes again (after a restart, if that is the decision). */
+ * message comes again (after a restart, if that is the decision). A check that fails then as well makes it a corruption. */
 typedef struct ftli_actor_operations {
     const char *type;
     int (*start)(void *state, ftli_context *); /* also after a restart: must bring any state to a good one */
@@ -39,6 +39,7 @@ typedef struct ftli_actor_options {
     uint64_t wake_age_ns;           /* ... or when one is so old; 0: 50 ms */
     uint32_t unordered_lanes;       /* bit per lane: see mailbox.h */
     ftli_item_sent_fn item_sent_ns; /* may be NULL */
+    uint64_t receive_ns;            /* the watchdog reports a receive that runs longer; 0: it does not */
 } ftli_actor_options;
 
 /* ---- from anywhere
@@ -73,7 +74,8 @@ const char *ftli_actor_name(const ftli_actor *);
 uint32_t ftli_actor_index(const ftli_actor *); /* in the kernel's order of adding */
 void *ftli_actor_state(const ftli_actor *);
 struct ftli_kernel *ftli_actor_kernel(const ftli_actor *);
-bool ftli_actor_is_down(const ftli_actor *); /* supervision gave it up: its degraded mode applies */
+bool ftli_actor_is_down(const ftli_actor *);     /* supervision gave it up: its degraded mode applies */
+bool ftli_actor_is_degraded(const ftli_actor *); /* down, or set back until it has received what failed */
 
 enum {
     FTLI_ACTOR_IDLE = 0,
@@ -91,6 +93,8 @@ typedef struct {
     uint64_t runs, ticks, busy_ns;
     uint64_t longest_run_ns;
     uint64_t failures, restarts;
+    uint64_t overdue; /* receives that the watchdog reported */
+    bool degraded;
     uint64_t helped; /* messages received on threads that were lent */
 } ftli_actor_figures;
 void ftli_actor_read(const ftli_actor *, ftli_actor_figures *out);

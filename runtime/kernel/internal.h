@@ -1,6 +1,7 @@
 /* What the kernel's own files share: the structs behind the opaque names. No file outside runtime/kernel includes it.
  *
- * What      The actor, the group, the kernel, and the functions between actor.c, scheduler.c, worker.c, simulation.c.
+ * What      The actor, the group, the kernel, and the functions between actor.c, run.c, failure.c, watchdog.c, scheduler.c,
+ *           worker.c, simulation.c.
  * Invariants The actor word (CORE.md section 3, rule 7):
  *             QUEUED   the actor's bit is, or is about to be, in its group's ready words; it is set once at a time
  *             RUNNING  one thread is inside the actor; its owner-only fields are that thread's
@@ -53,6 +54,7 @@ struct ftli_actor {
     uint32_t index;    /* in the kernel */
     uint32_t position; /* in its group */
     char name[32];
+    uint64_t receive_ns; /* the watchdog's; 0: not watched */
 
     /* the runner's alone */
     FTLI_ALIGNED(64) ftli_context context;
@@ -60,13 +62,22 @@ struct ftli_actor {
     ftli_link *due_first, *due_last; /* timers that are due, by their messages' links */
     ftli_random_state random;
     bool needs_start; /* after a failure, or never started */
-    bool failing;     /* the last receive failed */
+    bool failing;     /* something failed, and was not received since */
     bool started;
+    const void *failed_at; /* what: a link, the tick or the start (see at_tick, at_start); NULL: whatever comes next */
 
     /* written by the runner, read by any */
     ftli_atomic_u32 phase_held;      /* FTLI_ACTOR_RESTARTING, _DOWN or _STOPPED while HELD */
     ftli_atomic_u32 ignore_priority; /* written by any */
+    ftli_atomic_u32 degraded;
+    ftli_atomic_u32 round; /* FTLI_ROUND_...; written under the kernel's round_token */
     ftli_atomic_u64 messages, runs, ticks, busy_ns, longest_run_ns, failures, restarts, helped;
+
+    /* the watchdog's */
+    ftli_atomic_u64 since_ns;    /* of the run that is inside; 0: none */
+    ftli_atomic_u64 reported_ns; /* since_ns of the last run that was reported */
+    ftli_atomic_u64 overdue;
+    uint64_t seen_since_ns, seen_progress, seen_ns; /* under the watching group's watch_token */
 };
 
 struct ftli_group {
@@ -78,8 +89,11 @@ struct ftli_group {
     ftli_atomic_u32 stopping;
     ftli_atomic_u32 actor_count;
     ftli_atomic_pointer actors[FTLI_ACTORS_MOST];
+    ftli_atomic_u64 watch_due_ns; /* when to look at the actors that this group watches */
+    ftli_token watch_token;
 
     ftli_kernel *kernel;
+    ftli_group *watcher; /* whose threads watch over this one's; NULL: there are no other threads */
     char name[16];
     unsigned count;   /* of threads; 0: lent, or simulated */
     bool has_threads; /* by its options, simulated or not */
@@ -127,8 +141,9 @@ struct ftli_kernel {
     ftli_atomic_u32 stopping;
     ftli_event stop_event; /* signalled by whoever leaves an actor while stopping */
     ftli_event lend_event; /* that of all groups of count 0 */
-    ftli_atomic_u32 degraded;
-    ftli_atomic_u64 restarts;
+    ftli_atomic_u64 restarts, overdue;
+    ftli_token round_token;  /* around the actors' `round`; who holds it waits for nobody */
+    uint64_t round_start_ns; /* when the actors of a round may start again */
 };
 
 /* Lowers the word to value; whether it did. */
@@ -152,6 +167,34 @@ void ftli_actor_last_stop(ftli_actor *);               /* waits until nobody run
 uint64_t ftli_actor_due_ns(const ftli_actor *);        /* the least of what may be scheduled now; FTLI_NEVER_NS */
 bool ftli_actor_resume(ftli_actor *, uint64_t now_ns); /* ends HELD if it is time; whether it did */
 bool ftli_actor_has_mail(const ftli_actor *);          /* new, not in hand */
+
+/* ---- failure.c ---------------------------------------------------------------------------------------------------- */
+
+/* Of a restart of several actors. */
+enum {
+    FTLI_ROUND_NONE = 0,
+    FTLI_ROUND_STOP = 1,     /* is to stop, when those after it have */
+    FTLI_ROUND_STOPPING = 2, /* it is its turn */
+    FTLI_ROUND_WAITS = 3,    /* has stopped; is to start when those before it have */
+    FTLI_ROUND_STARTING = 4, /* it is its turn */
+    FTLI_ROUND_LEFT = 5,     /* down: no round takes it in */
+};
+void ftli_actor_tell(ftli_actor *, uint32_t kind, int status);
+void ftli_actor_append_due(ftli_actor *, ftli_timer *);
+void ftli_actor_forget_timers(ftli_actor *);
+void ftli_actor_fail(ftli_actor *,
+                     int status);        /* what failed is back where it was. Holds the actor until it is to go on */
+void ftli_actor_recovered(ftli_actor *); /* what failed was received */
+void ftli_round_stop(ftli_actor *);      /* its turn: stops, and waits */
+void ftli_round_started(ftli_actor *);   /* the next one's turn */
+
+/* ---- watchdog.c ---------------------------------------------------------------------------------------------------- */
+
+void ftli_watchdog_assign(ftli_kernel *); /* who watches whom; before the threads start */
+void ftli_watchdog_enter(ftli_actor *, uint64_t now_ns);
+void ftli_watchdog_leave(ftli_actor *, uint64_t now_ns,
+                         bool one_receive);             /* one_receive: no more than one took all the time */
+void ftli_watchdog_look(ftli_group *, uint64_t now_ns); /* when watch_due_ns has come */
 
 /* ---- scheduler.c ------------------------------------------------------------------------------------------------- */
 

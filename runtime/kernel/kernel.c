@@ -56,6 +56,7 @@ static int make_group(ftli_kernel *kernel, const ftli_group_options *options)
     group->lazy = options->lazy;
     group->event = group->count == 0 ? &kernel->lend_event : &group->own_event;
     ftli_u64_store_relaxed(&group->sleep_until_ns, FTLI_NEVER_NS);
+    ftli_u64_store_relaxed(&group->watch_due_ns, FTLI_NEVER_NS);
     kernel->group_count++;
     return FTL_OK;
 }
@@ -138,6 +139,7 @@ static ftli_actor *make_actor(ftli_kernel *kernel, const char *name, const ftli_
     actor->group = find_group(kernel, options->group);
     actor->operations = options->operations;
     actor->state = options->state;
+    actor->receive_ns = options->receive_ns;
     actor->index = ftli_kernel_actor_count(kernel);
     actor->position = ftli_u32_load_relaxed(&actor->group->actor_count);
     actor->context.actor = actor;
@@ -189,6 +191,7 @@ int ftli_kernel_start(ftli_kernel *kernel)
     unsigned done = 0;
     for (; status == FTL_OK && done < count; done++)
         status = ftli_actor_first_start(ftli_kernel_actor(kernel, done));
+    ftli_watchdog_assign(kernel);
     for (unsigned i = 0; status == FTL_OK && i < kernel->group_count; i++)
         if (!kernel->groups[i].lazy && ftli_u32_load_acquire(&kernel->groups[i].actor_count) != 0)
             status = ftli_group_start_threads(&kernel->groups[i]);
@@ -273,7 +276,16 @@ bool ftli_kernel_has_threads(const ftli_kernel *kernel, const char *group)
 
 uint32_t ftli_kernel_degraded(const ftli_kernel *kernel)
 {
-    return ftli_u32_load_acquire(&kernel->degraded);
+    uint32_t bits = 0;
+    for (unsigned i = 0; i < ftli_kernel_actor_count(kernel); i++)
+        if (ftli_actor_is_degraded(ftli_kernel_actor(kernel, i)))
+            bits |= UINT32_C(1) << (i < 31 ? i : 31);
+    return bits;
+}
+
+uint64_t ftli_kernel_overdue(const ftli_kernel *kernel)
+{
+    return ftli_u64_load_relaxed(&kernel->overdue);
 }
 
 uint64_t ftli_kernel_restarts(const ftli_kernel *kernel)

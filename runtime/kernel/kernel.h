@@ -29,10 +29,17 @@ typedef struct {
     bool lazy;            /* threads at the first ftli_kernel_need */
 } ftli_group_options;
 
-enum { FTLI_NEWS_FAILED = 1, FTLI_NEWS_RESTARTED = 2, FTLI_NEWS_DOWN = 3 };
+enum {
+    FTLI_NEWS_FAILED = 1,
+    FTLI_NEWS_RESTARTED = 2,
+    FTLI_NEWS_DOWN = 3,
+    FTLI_NEWS_DEGRADED = 4,  /* until it has received what failed */
+    FTLI_NEWS_RECOVERED = 5, /* it has */
+    FTLI_NEWS_OVERDUE = 6,   /* one receive is in it for longer than its receive_ns */
+};
 typedef struct {
     uint32_t kind;
-    int status; /* of the receive that failed */
+    int status; /* of the receive that failed; FTLI_STATUS_CORRUPT: the check failed as well */
     uint64_t time_ns;
     ftli_actor *actor;
 } ftli_news;
@@ -43,7 +50,8 @@ typedef struct {
     unsigned group_count;
     const uint32_t *lane_shares;  /* FTLI_LANES; NULL: 51, 8, 4, 1 */
     ftli_supervision supervision; /* zeroed: a receive that fails is tried again after 1 ms, for ever */
-    void (*on_news)(void *user, const ftli_news *); /* on the thread that runs the actor; posts only. May be NULL */
+    /* On the thread that runs the actor, or, of a receive that is overdue, any of ours; posts only. May be NULL. */
+    void (*on_news)(void *user, const ftli_news *);
     void *user;
     uint64_t seed;  /* of ftli_random; and of the order, in simulation */
     bool simulated; /* no threads, virtual time: runtime/kernel/simulation.h drives it */
@@ -83,8 +91,10 @@ bool ftli_kernel_has_threads(const ftli_kernel *, const char *group); /* the gro
 unsigned ftli_kernel_actor_count(const ftli_kernel *);
 ftli_actor *ftli_kernel_actor(const ftli_kernel *, unsigned index);
 ftli_actor *ftli_kernel_find(const ftli_kernel *, const char *name); /* NULL: none */
-uint32_t ftli_kernel_degraded(const ftli_kernel *); /* bit per actor that is down, by index; the last bit: all above */
+/* Bit per actor that is degraded or down, by index; the last bit: all above. */
+uint32_t ftli_kernel_degraded(const ftli_kernel *);
 uint64_t ftli_kernel_restarts(const ftli_kernel *);
+uint64_t ftli_kernel_overdue(const ftli_kernel *);
 
 /* Runs the check of every actor (at rest, or in simulation): FTL_OK, or the first failing status with its
  * reason. */

@@ -74,82 +74,6 @@ static void look_again(ftli_actor *actor, bool more, bool worker)
         ftli_group_note_due(actor->group, due_ns);
 }
 
-/* ---- failure ------------------------------------------------------------------------------------------------ */
-
-static void tell(ftli_actor *actor, uint32_t kind, int status)
-{
-    ftli_kernel *kernel = actor->kernel;
-    if (kernel->on_news == NULL)
-        return;
-    const ftli_news news = {.kind = kind, .status = status, .time_ns = ftli_kernel_now_ns(kernel), .actor = actor};
-    kernel->on_news(kernel->user, &news);
-}
-
-static void append_due(ftli_actor *actor, ftli_timer *timer)
-{
-    timer->message.link.next = NULL;
-    if (actor->due_last == NULL)
-        actor->due_first = &timer->message.link;
-    else
-        actor->due_last->next = &timer->message.link;
-    actor->due_last = &timer->message.link;
-}
-
-/* Timers live in the state; a restart makes the state new, so they go first. */
-static void forget_timers(ftli_actor *actor)
-{
-    ftli_timer *timer;
-    while ((timer = ftli_timer_take_due(&actor->timers, FTLI_NEVER_NS)) != NULL)
-        append_due(actor, timer);
-    for (ftli_link *link = actor->due_first; link != NULL;) {
-        ftli_link *next = link->next;
-        ((ftli_timer *)(void *)link)->state = FTLI_TIMER_IDLE;
-        link = next;
-    }
-    actor->due_first = actor->due_last = NULL;
-}
-
-static ftli_decision ask(ftli_actor *actor, int status, uint64_t now_ns)
-{
-    const ftli_supervision *supervision = &actor->kernel->supervision;
-    const bool restartable = actor->operations->restartable;
-    ftli_decision decision = {FTLI_DECIDE_RETRY, FTLI_NS_PER_MS};
-    if (supervision->decide != NULL)
-        decision = supervision->decide(supervision->self, actor->index, restartable, status, now_ns);
-    if (decision.action == FTLI_DECIDE_RESTART && !restartable)
-        decision.action = FTLI_DECIDE_DOWN;
-    return decision;
-}
-
-/* The message, if there was one, is back in its lane. Holds the actor until it is to go on. */
-static void fail(ftli_actor *actor, int status)
-{
-    const uint64_t now_ns = ftli_kernel_now_ns(actor->kernel);
-    ftli_u64_add_owner(&actor->failures, 1);
-    actor->failing = true;
-    const ftli_decision decision = ask(actor, status, now_ns);
-    tell(actor, FTLI_NEWS_FAILED, status);
-    uint64_t resume_ns = ftli_deadline_ns(now_ns, decision.delay_ns);
-    uint32_t phase = FTLI_ACTOR_RESTARTING;
-    if (decision.action != FTLI_DECIDE_RETRY && actor->started) {
-        if (actor->operations->stop != NULL)
-            actor->operations->stop(actor->state, &actor->context);
-        forget_timers(actor);
-        actor->started = false;
-        actor->needs_start = true;
-    }
-    if (decision.action == FTLI_DECIDE_DOWN) {
-        resume_ns = FTLI_NEVER_NS;
-        phase = FTLI_ACTOR_DOWN;
-        const uint32_t bit = actor->index < 31 ? actor->index : 31;
-        (void)ftli_u32_fetch_or_acq_rel(&actor->kernel->degraded, UINT32_C(1) << bit);
-    }
-    ftli_u64_store_seq_cst(&actor->resume_due_ns, resume_ns);
-    ftli_u32_store_release(&actor->phase_held, phase);
-    if (phase == FTLI_ACTOR_DOWN)
-        tell(actor, FTLI_NEWS_DOWN, status);
-}
-
 bool ftli_actor_resume(ftli_actor *actor, uint64_t now_ns)
 {
     /* Only once RUNNING is released: the one who failed writes the date before it sets HELD. */
@@ -167,6 +91,34 @@ bool ftli_actor_resume(ftli_actor *actor, uint64_t now_ns)
 
 /* ---- receiving ------------------------------------------------------------------------------------------------ */
 
+/* Names for what is received and is no link. */
+static const void *at_start(const ftli_actor *actor)
+{
+    return &actor->needs_start;
+}
+
+static const void *at_tick(const ftli_actor *actor)
+{
+    return &actor->tick_due_ns;
+}
+
+static void succeeded(ftli_actor *actor, const void *at)
+{
+    /* Another message than the one that failed says nothing about it. */
+    if (FTLI_LIKELY(!actor->failing))
+        return;
+    if (actor->failed_at == at || (actor->failed_at == NULL && at != at_start(actor)))
+        ftli_actor_recovered(actor);
+}
+
+/* The first of several that fail stays the one to be received. */
+static int failed(ftli_actor *actor, const void *at, int status)
+{
+    if (!actor->failing)
+        actor->failed_at = at;
+    return status;
+}
+
 static int begin(ftli_actor *actor)
 {
     if (!actor->needs_start)
@@ -174,26 +126,17 @@ static int begin(ftli_actor *actor)
     const ftli_actor_operations *operations = actor->operations;
     const int status = operations->start != NULL ? operations->start(actor->state, &actor->context) : FTL_OK;
     if (status != FTL_OK) {
-        forget_timers(actor); /* the next start makes them new */
-        return status;
+        ftli_actor_forget_timers(actor); /* the next start makes them new */
+        return failed(actor, at_start(actor), status);
     }
     actor->needs_start = false;
     actor->started = true;
     ftli_u64_add_owner(&actor->restarts, 1);
     (void)ftli_u64_fetch_add_relaxed(&actor->kernel->restarts, 1);
-    tell(actor, FTLI_NEWS_RESTARTED, FTL_OK);
+    ftli_actor_tell(actor, FTLI_NEWS_RESTARTED, FTL_OK);
+    succeeded(actor, at_start(actor));
+    ftli_round_started(actor);
     return FTL_OK;
-}
-
-static void succeeded(ftli_actor *actor)
-{
-    ftli_u64_add_owner(&actor->messages, 1);
-    if (FTLI_LIKELY(!actor->failing))
-        return;
-    actor->failing = false;
-    const ftli_supervision *supervision = &actor->kernel->supervision;
-    if (supervision->succeeded != NULL)
-        supervision->succeeded(supervision->self, actor->index);
 }
 
 /* In simulation: may answer instead of the receive, and notes what is received. link NULL: a timer. */
@@ -210,23 +153,25 @@ static int tick(ftli_actor *actor, uint64_t now_ns)
     if (actor->operations->on_tick == NULL)
         return FTL_OK;
     const int status = actor->operations->on_tick(actor->state, &actor->context);
-    if (status == FTL_OK)
-        ftli_u64_add_owner(&actor->ticks, 1);
-    else
+    if (status != FTL_OK) {
         (void)ftli_u64_lower_seq_cst(&actor->tick_due_ns, now_ns); /* once more, after the failure */
-    return status;
+        return failed(actor, at_tick(actor), status);
+    }
+    ftli_u64_add_owner(&actor->ticks, 1);
+    succeeded(actor, at_tick(actor));
+    return FTL_OK;
 }
 
 static int receive_timers(ftli_actor *actor, uint64_t now_ns, unsigned most, unsigned *received)
 {
     ftli_timer *timer;
     while ((timer = ftli_timer_take_due(&actor->timers, now_ns)) != NULL)
-        append_due(actor, timer);
+        ftli_actor_append_due(actor, timer);
     while (actor->due_first != NULL && *received < most) {
+        ftli_link *link = actor->due_first;
         int status = simulated(actor, FTLI_LANES, NULL);
         if (status != FTL_OK)
-            return status;
-        ftli_link *link = actor->due_first;
+            return failed(actor, link, status);
         timer = (ftli_timer *)(void *)link;
         actor->due_first = link->next;
         if (actor->due_first == NULL)
@@ -241,10 +186,11 @@ static int receive_timers(ftli_actor *actor, uint64_t now_ns, unsigned most, uns
                 if (actor->due_last == NULL)
                     actor->due_last = link;
             }
-            return status;
+            return failed(actor, link, status);
         }
         ++*received;
-        succeeded(actor);
+        ftli_u64_add_owner(&actor->messages, 1);
+        succeeded(actor, link);
     }
     return FTL_OK;
 }
@@ -272,10 +218,11 @@ static int receive_mail(ftli_actor *actor, unsigned most, unsigned *received)
         const int status = receive_one(actor, lane, link);
         if (FTLI_UNLIKELY(status != FTL_OK)) {
             ftli_mailbox_put_back(&actor->mailbox, lane, link);
-            return status;
+            return failed(actor, link, status);
         }
         ++*received;
-        succeeded(actor);
+        ftli_u64_add_owner(&actor->messages, 1);
+        succeeded(actor, link);
     }
     return FTL_OK;
 }
@@ -294,6 +241,18 @@ static int receive_all(ftli_actor *actor, uint64_t now_ns, unsigned most, unsign
     return status;
 }
 
+static int receive_watched(ftli_actor *actor, uint64_t now_ns, unsigned most, unsigned *received)
+{
+    if (actor->receive_ns == 0)
+        return receive_all(actor, now_ns, most, received);
+    ftli_watchdog_enter(actor, now_ns);
+    const uint64_t ticks = ftli_u64_load_relaxed(&actor->ticks);
+    const int status = receive_all(actor, now_ns, most, received);
+    const uint64_t receives = *received + (ftli_u64_load_relaxed(&actor->ticks) - ticks) + (status != FTL_OK);
+    ftli_watchdog_leave(actor, ftli_kernel_now_ns(actor->kernel), receives <= 1);
+    return status;
+}
+
 unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
 {
     ftli_actor *const outer = inside;
@@ -303,9 +262,15 @@ unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
     ftli_u64_store_seq_cst(&actor->age_due_ns, FTLI_NEVER_NS);
 
     unsigned received = 0;
-    const int status = receive_all(actor, started_ns, most, &received);
-    if (FTLI_UNLIKELY(status != FTL_OK))
-        fail(actor, status);
+    bool hold = FTLI_UNLIKELY(ftli_u32_load_seq_cst(&actor->round) == FTLI_ROUND_STOPPING); /* pairs: round-turn */
+    if (hold) {
+        ftli_round_stop(actor);
+    } else {
+        const int status = receive_watched(actor, started_ns, most, &received);
+        hold = FTLI_UNLIKELY(status != FTL_OK);
+        if (hold)
+            ftli_actor_fail(actor, status);
+    }
 
     const bool more = actor->due_first != NULL || ftli_mailbox_has_in_hand(&actor->mailbox);
     ftli_u64_store_seq_cst(&actor->timer_due_ns, ftli_timer_next_ns(&actor->timers));
@@ -317,7 +282,7 @@ unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
     (void)ftli_u64_fetch_add_relaxed(&actor->group->busy_ns, spent_ns);
     (void)ftli_u64_fetch_add_relaxed(&actor->group->runs, 1);
     inside = outer;
-    release(actor, status != FTL_OK);
+    release(actor, hold);
     look_again(actor, more, worker);
     return received;
 }
@@ -332,7 +297,7 @@ int ftli_actor_first_start(ftli_actor *actor)
     const int status = operations->start != NULL ? operations->start(actor->state, &actor->context) : FTL_OK;
     inside = outer;
     if (status != FTL_OK)
-        forget_timers(actor);
+        ftli_actor_forget_timers(actor);
     actor->started = status == FTL_OK;
     ftli_u64_store_seq_cst(&actor->timer_due_ns, ftli_timer_next_ns(&actor->timers));
     return status;
@@ -365,7 +330,7 @@ void ftli_actor_last_stop(ftli_actor *actor)
         inside = outer;
         actor->started = false;
     }
-    forget_timers(actor);
+    ftli_actor_forget_timers(actor);
     ftli_u32_store_release(&actor->phase_held, FTLI_ACTOR_STOPPED);
 }
 

@@ -88,6 +88,8 @@ bool ftli_group_has_ready(const ftli_group *group)
 
 void ftli_group_queue_due(ftli_group *group, uint64_t now_ns)
 {
+    if (FTLI_UNLIKELY(ftli_u64_load_seq_cst(&group->watch_due_ns) <= now_ns)) /* pairs: watch-due */
+        ftli_watchdog_look(group, now_ns);
     const uint32_t count = ftli_u32_load_acquire(&group->actor_count);
     for (uint32_t i = 0; i < count; i++) {
         ftli_actor *actor = actor_at(group, i);
@@ -101,7 +103,7 @@ void ftli_group_queue_due(ftli_group *group, uint64_t now_ns)
 
 uint64_t ftli_group_next_due_ns(const ftli_group *group)
 {
-    uint64_t next_ns = FTLI_NEVER_NS;
+    uint64_t next_ns = ftli_u64_load_seq_cst(&group->watch_due_ns); /* pairs: watch-due */
     const uint32_t count = ftli_u32_load_acquire(&group->actor_count);
     for (uint32_t i = 0; i < count; i++) {
         const uint64_t due_ns = ftli_actor_due_ns(actor_at(group, i));

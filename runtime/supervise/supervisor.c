@@ -6,21 +6,16 @@
 
 #include "runtime/base/os.h"
 #include "runtime/kernel/kernel.h"
-
-/* What is remembered of one actor; written by the thread that holds its token. */
-typedef struct {
-    uint32_t attempts;    /* since the last success: how far the backoff has grown */
-    uint32_t retries;     /* of those, in place */
-    uint32_t restarts;    /* ever */
-    uint64_t *restart_ns; /* the last policy.restarts of them, in a ring */
-} memory_of_actor;
+#include "runtime/kernel/token.h"
 
 struct ftli_supervisor {
     ftli_policy policy;
-    memory_of_actor actors[FTLI_ACTORS_MOST];
-    void *rings; /* address space for all rings; a page is there once an actor has failed */
-    size_t rings_bytes;
-    ftli_atomic_u64 retries, restarts, given_up;
+    ftli_token latch; /* around all below; who holds it waits for nobody */
+    ftli_memory actors[FTLI_ACTORS_MOST];
+    ftli_intensity intensity;
+    void *ring; /* address space for the intensity's; a page is there once an actor was restarted */
+    size_t ring_bytes;
+    ftli_supervisor_figures figures;
 };
 
 int ftli_supervisor_create(const ftli_policy *policy, ftli_supervisor **out)
@@ -32,80 +27,95 @@ int ftli_supervisor_create(const ftli_policy *policy, ftli_supervisor **out)
         return FTL_ENOMEM;
     s->policy = *policy;
     if (policy->restarts != 0) {
-        s->rings_bytes = (size_t)policy->restarts * FTLI_ACTORS_MOST * sizeof(uint64_t);
-        s->rings = ftli_os_reserve(s->rings_bytes, 0);
-        if (s->rings == NULL) {
+        s->ring_bytes = (size_t)policy->restarts * sizeof(uint64_t);
+        s->ring = ftli_os_reserve(s->ring_bytes, 0);
+        if (s->ring == NULL) {
             free(s);
             return FTL_ENOMEM;
         }
     }
-    for (size_t i = 0; i < FTLI_ACTORS_MOST; i++)
-        s->actors[i].restart_ns = s->rings != NULL ? (uint64_t *)s->rings + i * policy->restarts : NULL;
+    s->intensity.restart_ns = s->ring;
     *out = s;
     return FTL_OK;
 }
 
 void ftli_supervisor_destroy(ftli_supervisor *s)
 {
-    if (s->rings != NULL)
-        ftli_os_release(s->rings, s->rings_bytes);
+    if (s->ring != NULL)
+        ftli_os_release(s->ring, s->ring_bytes);
     free(s);
 }
 
-static ftli_decision give_up(ftli_supervisor *s)
+static uint32_t action_of(uint32_t step)
 {
-    (void)ftli_u64_fetch_add_relaxed(&s->given_up, 1);
-    return (ftli_decision){.action = FTLI_DECIDE_DOWN};
+    switch (step) {
+    case FTLI_STEP_RETRY:
+        return FTLI_DECIDE_RETRY;
+    case FTLI_STEP_DEGRADE:
+        return FTLI_DECIDE_RETRY | FTLI_DECIDE_DEGRADED;
+    case FTLI_STEP_RESTART:
+        return FTLI_DECIDE_RESTART;
+    case FTLI_STEP_QUARANTINE:
+        return FTLI_DECIDE_QUARANTINE;
+    default:
+        return FTLI_DECIDE_DOWN;
+    }
 }
 
-static ftli_decision retry(ftli_supervisor *s, memory_of_actor *m)
+static void note(ftli_supervisor *s, const ftli_verdict *verdict, bool was_open, bool is_open)
 {
-    (void)ftli_u64_fetch_add_relaxed(&s->retries, 1);
-    m->retries++;
-    return (ftli_decision){FTLI_DECIDE_RETRY, ftli_backoff_delay_ns(&s->policy.backoff, m->attempts++)};
-}
-
-/* More than policy.restarts within policy.within_ns: the oldest of the last so many is too young. */
-static bool too_many(const ftli_supervisor *s, const memory_of_actor *m, uint64_t now_ns)
-{
-    const uint32_t most = s->policy.restarts;
-    if (m->restarts < most)
-        return false;
-    return most == 0 || now_ns - m->restart_ns[m->restarts % most] < s->policy.within_ns;
+    ftli_supervisor_figures *f = &s->figures;
+    f->retries += verdict->step == FTLI_STEP_RETRY || verdict->step == FTLI_STEP_DEGRADE;
+    f->restarts += verdict->step == FTLI_STEP_RESTART || verdict->step == FTLI_STEP_QUARANTINE;
+    f->quarantines += verdict->step == FTLI_STEP_QUARANTINE;
+    f->given_up += verdict->step == FTLI_STEP_ESCALATE;
+    f->breaks += verdict->opened;
+    f->breakers_open += is_open;
+    f->breakers_open -= was_open;
 }
 
 static ftli_decision decide(void *self, uint32_t index, bool restartable, int status, uint64_t now_ns)
 {
     ftli_supervisor *s = self;
-    memory_of_actor *m = &s->actors[index];
-    const uint32_t class = ftli_policy_class(status);
-    const bool passes = class == FTLI_CLASS_TRANSIENT || class == FTLI_CLASS_RESOURCE;
-    /* One that cannot be restarted goes on trying: what passes is no reason to do without it. */
-    if (passes && (m->retries < s->policy.retries || !restartable))
-        return retry(s, m);
-    if (class == FTLI_CLASS_CONFIGURATION || !restartable || too_many(s, m, now_ns))
-        return give_up(s);
-    m->restart_ns[m->restarts++ % s->policy.restarts] = now_ns;
-    m->retries = 0;
-    (void)ftli_u64_fetch_add_relaxed(&s->restarts, 1);
-    return (ftli_decision){FTLI_DECIDE_RESTART, ftli_backoff_delay_ns(&s->policy.backoff, m->attempts++)};
+    ftli_memory *m = &s->actors[index];
+    ftli_token_take(&s->latch);
+    const bool was_open = m->open;
+    const ftli_verdict verdict =
+        ftli_policy_decide(&s->policy, &s->intensity, m, restartable, ftli_policy_class(status), now_ns);
+    if (verdict.step == FTLI_STEP_ESCALATE)
+        m->open = false; /* nothing is tried any more */
+    note(s, &verdict, was_open, m->open);
+    ftli_token_release(&s->latch);
+    return (ftli_decision){.action = action_of(verdict.step) | (verdict.opened ? (uint32_t)FTLI_DECIDE_DEGRADED : 0u),
+                           .delay_ns = verdict.delay_ns};
 }
 
 static void succeeded(void *self, uint32_t index)
 {
     ftli_supervisor *s = self;
-    s->actors[index].attempts = 0;
-    s->actors[index].retries = 0;
+    ftli_token_take(&s->latch);
+    s->figures.breakers_open -= s->actors[index].open;
+    ftli_policy_succeeded(&s->actors[index]);
+    ftli_token_release(&s->latch);
 }
 
 ftli_supervision ftli_supervisor_interface(ftli_supervisor *s)
 {
-    return (ftli_supervision){.self = s, .decide = decide, .succeeded = succeeded};
+    return (ftli_supervision){.self = s, .decide = decide, .succeeded = succeeded, .strategy = s->policy.strategy};
 }
 
-void ftli_supervisor_read(const ftli_supervisor *s, ftli_supervisor_figures *out)
+void ftli_supervisor_read(ftli_supervisor *s, ftli_supervisor_figures *out)
 {
-    out->retries = ftli_u64_load_relaxed(&s->retries);
-    out->restarts = ftli_u64_load_relaxed(&s->restarts);
-    out->given_up = ftli_u64_load_relaxed(&s->given_up);
+    ftli_token_take(&s->latch);
+    *out = s->figures;
+    ftli_token_release(&s->latch);
+}
+
+uint32_t ftli_supervisor_breaker(ftli_supervisor *s, uint32_t index, uint64_t now_ns)
+{
+    ftli_token_take(&s->latch);
+    const bool open = s->actors[index].open;
+    const uint64_t until_ns = s->actors[index].open_until_ns;
+    ftli_token_release(&s->latch);
+    return !open ? FTLI_BREAKER_CLOSED : now_ns < until_ns ? FTLI_BREAKER_OPEN : FTLI_BREAKER_TRYING;
 }

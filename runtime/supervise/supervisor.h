@@ -1,11 +1,8 @@
-/* The supervisor: remembers each actor's failures and answers the kernel's question by the policy.
+/* The supervisor: remembers each actor's failures and answers the kernel's question by the policy (policy.h).
  *
- * What      one_for_one: an actor that fails is restarted alone, after a growing delay; more than
- * policy.restarts within policy.within_ns, or an actor that is not restartable, is given up and runs in its
- * degraded mode. Transient failures (FTL_EBUSY, FTL_ETIMEDOUT) and failures of resources (FTL_ENOMEM,
- * FTL_ELIMIT) are first tried again in place. Owns      Its memory of failures. The mail is the kernel's: it
- * is redelivered whatever is decided. Threads   decide: the thread that runs the failed actor (different
- * actors at once). Figures: any.
+ * Owns      Its memory of failures. The mail is the kernel's: it is redelivered whatever is decided.
+ * Threads   decide, succeeded: the thread that runs the actor (different actors at once; a latch of a few loads and
+ *           stores lies around the policy). Figures: any.
  */
 #ifndef FTLI_RUNTIME_SUPERVISE_SUPERVISOR_H
 #define FTLI_RUNTIME_SUPERVISE_SUPERVISOR_H
@@ -23,8 +20,17 @@ void ftli_supervisor_destroy(ftli_supervisor *); /* after the kernel's */
 ftli_supervision ftli_supervisor_interface(ftli_supervisor *);
 
 typedef struct {
-    uint64_t retries, restarts, given_up;
+    uint64_t retries;     /* of messages, in place; those that a degraded actor made included */
+    uint64_t restarts;    /* decided; quarantines included. With one_for_all a restart of all is one */
+    uint64_t quarantines; /* states that were broken, and left alone */
+    uint64_t given_up;    /* actors, times */
+    uint64_t breaks;      /* times that a breaker opened */
+    uint32_t breakers_open;
 } ftli_supervisor_figures;
-void ftli_supervisor_read(const ftli_supervisor *, ftli_supervisor_figures *out);
+void ftli_supervisor_read(ftli_supervisor *, ftli_supervisor_figures *out);
+
+enum { FTLI_BREAKER_CLOSED = 0, FTLI_BREAKER_OPEN = 1, FTLI_BREAKER_TRYING = 2 /* its time is over; half-open */ };
+/* Of the actor at that index, on the kernel's clock. */
+uint32_t ftli_supervisor_breaker(ftli_supervisor *, uint32_t index, uint64_t now_ns);
 
 #endif

@@ -36,6 +36,20 @@ Test(policy, what_makes_no_sense_is_not_valid)
     policy = ftli_policy_default();
     policy.backoff.first_ns = policy.backoff.most_ns + 1;
     cr_expect_not(ftli_policy_is_valid(&policy));
+    policy = ftli_policy_default();
+    policy.strategy = FTLI_RESTART_REST_FOR_ONE + 1;
+    cr_expect_not(ftli_policy_is_valid(&policy));
+    policy = ftli_policy_default();
+    policy.breaker.failures = 0;
+    cr_expect_not(ftli_policy_is_valid(&policy));
+    policy.breaker.failures = FTLI_BREAKER_FAILURES_MOST + 1;
+    cr_expect_not(ftli_policy_is_valid(&policy));
+    policy = ftli_policy_default();
+    policy.recovery[FTLI_CLASS_FATAL].count = 0;
+    cr_expect_not(ftli_policy_is_valid(&policy));
+    policy = ftli_policy_default();
+    policy.recovery[FTLI_CLASS_FATAL].steps[0] = FTLI_STEPS;
+    cr_expect_not(ftli_policy_is_valid(&policy));
 }
 
 Test(policy, every_status_has_a_class)
@@ -47,6 +61,7 @@ Test(policy, every_status_has_a_class)
     cr_expect_eq(ftli_policy_class(FTL_ECONFIG), FTLI_CLASS_CONFIGURATION);
     cr_expect_eq(ftli_policy_class(FTL_EINTERNAL), FTLI_CLASS_FATAL);
     cr_expect_eq(ftli_policy_class(FTL_EINVAL), FTLI_CLASS_FATAL);
+    cr_expect_eq(ftli_policy_class(FTLI_STATUS_CORRUPT), FTLI_CLASS_CORRUPTION);
     cr_expect_eq(ftli_policy_class(12345), FTLI_CLASS_FATAL);
 }
 

@@ -37,11 +37,12 @@ Test(supervisor, a_bad_policy_is_refused)
 Test(supervisor, restarts_within_the_window_are_bounded)
 {
     ftli_supervisor *s = make(2, 100);
-    cr_expect_eq(ask(s, true, FTL_EINTERNAL, 1000).action, FTLI_DECIDE_RESTART);
-    cr_expect_eq(ask(s, true, FTL_EINTERNAL, 1050).action, FTLI_DECIDE_RESTART);
-    cr_expect_eq(ask(s, true, FTL_EINTERNAL, 1099).action, FTLI_DECIDE_DOWN);
-    cr_expect_eq(ask(s, true, FTL_EINTERNAL, 1100).action, FTLI_DECIDE_RESTART, "the first is 100 old");
-    cr_expect_eq(ask(s, true, FTL_EINTERNAL, 1149).action, FTLI_DECIDE_DOWN);
+    const ftli_supervision i = ftli_supervisor_interface(s);
+    cr_expect_eq(i.decide(i.self, 1, true, FTL_EINTERNAL, 1000).action, FTLI_DECIDE_RESTART);
+    cr_expect_eq(i.decide(i.self, 2, true, FTL_EINTERNAL, 1050).action, FTLI_DECIDE_RESTART);
+    cr_expect_eq(i.decide(i.self, 3, true, FTL_EINTERNAL, 1099).action, FTLI_DECIDE_DOWN, "counted over all actors");
+    cr_expect_eq(i.decide(i.self, 4, true, FTL_EINTERNAL, 1100).action, FTLI_DECIDE_RESTART, "the first is 100 old");
+    cr_expect_eq(i.decide(i.self, 5, true, FTL_EINTERNAL, 1149).action, FTLI_DECIDE_DOWN);
     ftli_supervisor_figures figures;
     ftli_supervisor_read(s, &figures);
     cr_expect_eq(figures.restarts, 3);
@@ -65,11 +66,14 @@ Test(supervisor, what_passes_is_tried_again_first)
 {
     ftli_supervisor *s = make(5, 100);
     cr_expect_eq(ask(s, true, FTL_EBUSY, 1).action, FTLI_DECIDE_RETRY);
-    cr_expect_eq(ask(s, true, FTL_ENOMEM, 1).action, FTLI_DECIDE_RETRY);
+    cr_expect_eq(ask(s, true, FTL_EBUSY, 1).action, FTLI_DECIDE_RETRY);
     cr_expect_eq(ask(s, true, FTL_EBUSY, 1).action, FTLI_DECIDE_RESTART);
     cr_expect_eq(ask(s, true, FTL_EBUSY, 1).action, FTLI_DECIDE_RETRY, "a new state may try again");
+    const ftli_supervision i = ftli_supervisor_interface(s);
+    i.succeeded(i.self, 3);
+    cr_expect_eq(ask(s, false, FTL_ELIMIT, 1).action, FTLI_DECIDE_RETRY | FTLI_DECIDE_DEGRADED);
     for (int n = 0; n < 10; n++)
-        cr_expect_eq(ask(s, false, FTL_ELIMIT, 1).action, FTLI_DECIDE_RETRY);
+        cr_expect_eq(ask(s, false, FTL_ELIMIT, 1).action & ~(uint32_t)FTLI_DECIDE_DEGRADED, FTLI_DECIDE_RETRY);
     ftli_supervisor_destroy(s);
 }
 
@@ -90,7 +94,7 @@ typedef struct {
     int starts, stops;
     uint32_t next, fail_at, fail_times;
     int fail_start;
-    int news[4];
+    int news[8];
     bool out_of_order;
 } fragile;
 
