@@ -181,9 +181,9 @@ Test(messages, yaml)
 
 Test(messages, keys_that_are_not_there)
 {
-    expect_error_in("fettle: 1\nrecovery: {}\n", NULL,
-                    "topology:2:1: recovery: no such key; there are fettle, runtime, threads, back_pressure, lanes, "
-                    "devices, pressure, actors, supervision");
+    expect_error_in("fettle: 1\nroutes: {}\n", NULL,
+                    "topology:2:1: routes: no such key; there are fettle, runtime, threads, back_pressure, lanes, "
+                    "devices, pressure, actors, supervision, recovery");
     expect_error_in("fettle: 1\nlanes:\n  urgent: {share: 1}\n", NULL,
                     "topology:3:3: lanes.urgent: no such key; there are emergency, high, normal, background");
     expect_error_in("fettle: 1\nlanes: {hihg: {share: 1}}\n", NULL,
@@ -296,8 +296,36 @@ Test(messages, values)
                     "topology:2:27: threads.service.cpus: \"1024\" is too large; the last processor is 1023");
     expect_error_in("fettle: 1\nlanes: {high: {share: 10}}\n", NULL,
                     "topology:2:23: lanes: the shares add up to 66; they are of 64 messages");
-    expect_error_in("fettle: 1\nsupervision: {strategy: all}\n", NULL,
-                    "topology:2:25: supervision.strategy: \"all\" is not known here; expected one_for_one");
+    expect_error_in(
+        "fettle: 1\nsupervision: {strategy: all}\n", NULL,
+        "topology:2:25: supervision.strategy: \"all\" is not known here; expected one_for_one, one_for_all, "
+        "rest_for_one");
+    expect_error_in("fettle: 1\nrecovery: {transient: retry}\n", NULL,
+                    "topology:2:23: recovery.transient: is no list; expected a list of retry, degrade, restart, "
+                    "quarantine, escalate");
+    expect_error_in("fettle: 1\nrecovery: {transient: []}\n", NULL,
+                    "topology:2:23: recovery.transient: is empty; expected a list of retry, degrade, restart, "
+                    "quarantine, escalate");
+    expect_error_in("fettle: 1\nrecovery: {fatal: [restart, restrat]}\n", NULL,
+                    "topology:2:29: recovery.fatal: \"restrat\" is not known here; expected retry, degrade, restart, "
+                    "quarantine, escalate; did you mean restart?");
+    expect_error_in("fettle: 1\nrecovery: {fatal: [retry, retry]}\n", NULL,
+                    "topology:2:27: recovery.fatal: retry is here twice");
+    expect_error_in("fettle: 1\nrecovery: {fatal: [escalate, retry]}\n", NULL,
+                    "topology:2:19: recovery.fatal: nothing comes after escalate");
+    expect_error_in("fettle: 1\nrecovery: {fatal: [[retry]]}\n", NULL,
+                    "topology:2:20: recovery.fatal: is no word; expected a list of retry, degrade, restart, "
+                    "quarantine, escalate");
+    expect_error_in("fettle: 1\nrecovery: {fatal: [off]}\n", NULL,
+                    "topology:2:20: recovery.fatal: \"off\" is not known here; expected retry, degrade, restart, "
+                    "quarantine, escalate");
+    expect_error_in("fettle: 1\nrecovery: {lethal: [retry]}\n", NULL,
+                    "topology:2:12: recovery.lethal: no such key; there are transient, resource, configuration, "
+                    "corruption, fatal");
+    expect_error_in("fettle: 1\nsupervision: {breaker: {failures: 0}}\n", NULL,
+                    "topology:2:35: supervision.breaker.failures: 0 is too small; at least 1");
+    expect_error_in("fettle: 1\nactors: {cleanup: {receive: 10us}}\n", NULL,
+                    "topology:2:29: actors.cleanup.receive: 10us is too small; at least 1ms");
     expect_error_in("fettle: 1\nsupervision: {backoff: {first: 2s}}\n", NULL,
                     "topology:2:32: supervision.backoff.first: is longer than most");
     expect_error_in("fettle: 1\nsupervision: {backoff: {factor: 0.5}}\n", NULL,

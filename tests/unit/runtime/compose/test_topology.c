@@ -54,6 +54,19 @@ Test(topology, default_values)
     cr_expect_eq(t->supervision.backoff.first_ns, 1000000);
     cr_expect_float_eq(t->supervision.backoff.factor, 2, 0);
     cr_expect_eq(t->supervision.backoff.most_ns, 1000000000);
+    const struct {
+        uint32_t count, items[3];
+    } recovery[FTLI_RECOVERY_CLASSES] = {{2, {0, 2}}, {3, {1, 0, 4}}, {1, {4}}, {2, {3, 4}}, {2, {2, 4}}};
+    for (unsigned class = 0; class < FTLI_RECOVERY_CLASSES; class ++) {
+        cr_assert_eq(t->recovery[class].count, recovery[class].count);
+        for (unsigned i = 0; i < recovery[class].count; i++)
+            cr_expect_eq(t->recovery[class].items[i], recovery[class].items[i]);
+    }
+    cr_expect_eq(t->supervision.breaker.failures, 5);
+    cr_expect_eq(t->supervision.breaker.within_ns, 30000000000);
+    cr_expect_eq(t->supervision.breaker.open_ns, 5000000000);
+    cr_expect_eq(ftli_topology_actor(t, "cleanup")->receive_ns, 50000000);
+    cr_expect_eq(ftli_topology_actor(t, "defragmentation")->receive_ns, 20000000);
     cr_expect_eq(t->warning_count, 0);
     cr_expect_eq(t->difference_count, 0);
     ftli_compose_free(t);
