@@ -21,15 +21,6 @@ static inline uint64_t node_key(const struct ftli_page *page, uint32_t number)
     return key(page->pages, number);
 }
 
-unsigned ftli_free_index_bin(uint32_t pages)
-{
-    if (pages < FTLI_EXACT_BINS) {
-        return pages;
-    }
-    unsigned doubling = 31u - (unsigned)__builtin_clz(pages);
-    return FTLI_EXACT_BINS + (doubling - 9u) * 8u + ((pages >> (doubling - 3u)) & 7u);
-}
-
 /* Cuts the tree into what comes before `at` and what comes after. */
 static void split(const struct ftli_free_index *index, uint32_t tree, uint64_t at, uint32_t *before, uint32_t *after)
 {
@@ -49,13 +40,10 @@ static void split(const struct ftli_free_index *index, uint32_t tree, uint64_t a
     *after = 0;
 }
 
-void ftli_free_index_insert(struct ftli_free_index *index, uint32_t number)
+void ftli_free_index_insert_among(struct ftli_free_index *index, struct ftli_page *page, uint32_t number, unsigned bin)
 {
-    struct ftli_page *page = node(index, number);
-    unsigned bin = ftli_free_index_bin(page->pages);
     uint64_t at = node_key(page, number);
     uint32_t mine = priority(number);
-    index->bins[bin].committed += page->committed != 0;
     uint32_t *link = &index->bins[bin].root;
     while (*link && priority(*link) > mine) {
         struct ftli_page *other = node(index, *link);
@@ -67,16 +55,12 @@ void ftli_free_index_insert(struct ftli_free_index *index, uint32_t number)
         page->left = page->right = 0;
     }
     *link = number;
-    index->filled[bin / 64] |= (uint64_t)1 << (bin % 64);
-    index->words |= 1u << (bin / 64);
 }
 
-void ftli_free_index_remove(struct ftli_free_index *index, uint32_t number)
+void ftli_free_index_remove_among(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number,
+                                  unsigned bin)
 {
-    struct ftli_page *page = node(index, number);
-    unsigned bin = ftli_free_index_bin(page->pages);
     uint64_t at = node_key(page, number);
-    index->bins[bin].committed -= page->committed != 0;
     uint32_t *link = &index->bins[bin].root;
     while (*link != number) {
         struct ftli_page *other = node(index, *link);
@@ -95,26 +79,6 @@ void ftli_free_index_remove(struct ftli_free_index *index, uint32_t number)
         }
     }
     *link = left ? left : right;
-    if (!index->bins[bin].root) {
-        index->filled[bin / 64] &= ~((uint64_t)1 << (bin % 64));
-        index->words &= index->filled[bin / 64] ? ~0u : ~(1u << (bin / 64));
-    }
-}
-
-/* The first bin from `bin` on that is not empty; FTLI_BINS: none. */
-static unsigned filled_from(const struct ftli_free_index *index, unsigned bin)
-{
-    unsigned word = bin / 64;
-    uint64_t bits = word < FTLI_BIN_WORDS ? index->filled[word] & (~(uint64_t)0 << (bin % 64)) : 0;
-    if (!bits) {
-        uint32_t words = index->words & (~(uint32_t)0 << word << 1);
-        if (!words) {
-            return FTLI_BINS;
-        }
-        word = (unsigned)__builtin_ctz(words);
-        bits = index->filled[word];
-    }
-    return word * 64 + (unsigned)__builtin_ctzll(bits);
 }
 
 uint32_t ftli_free_index_fit(const struct ftli_free_index *index, uint32_t pages)
@@ -137,7 +101,7 @@ uint32_t ftli_free_index_fit(const struct ftli_free_index *index, uint32_t pages
         }
         bin++;
     }
-    bin = filled_from(index, bin);
+    bin = ftli_free_index_filled_from(index, bin);
     if (bin >= FTLI_BINS) {
         return 0;
     }

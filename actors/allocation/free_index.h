@@ -34,11 +34,92 @@ struct ftli_free_index {
     struct ftli_bin bins[FTLI_BINS];
 };
 
-unsigned ftli_free_index_bin(uint32_t pages);
+FTLI_INLINE unsigned ftli_free_index_bin(uint32_t pages)
+{
+    if (FTLI_LIKELY(pages < FTLI_EXACT_BINS)) {
+        return pages;
+    }
+    unsigned doubling = 31u - (unsigned)__builtin_clz(pages);
+    return FTLI_EXACT_BINS + (doubling - 9u) * 8u + ((pages >> (doubling - 3u)) & 7u);
+}
 
-/* The span's first descriptor has pages and committed set. */
-void ftli_free_index_insert(struct ftli_free_index *, uint32_t number);
-void ftli_free_index_remove(struct ftli_free_index *, uint32_t number);
+/* The first bin from `bin` on that is not empty; FTLI_BINS: none. */
+FTLI_INLINE unsigned ftli_free_index_filled_from(const struct ftli_free_index *index, unsigned bin)
+{
+    unsigned word = bin / 64;
+    uint64_t bits = word < FTLI_BIN_WORDS ? index->filled[word] >> (bin % 64) : 0;
+    if (bits) {
+        return bin + (unsigned)__builtin_ctzll(bits);
+    }
+    uint32_t words = index->words & (~(uint32_t)1 << word);
+    if (FTLI_UNLIKELY(!words)) {
+        return FTLI_BINS;
+    }
+    word = (unsigned)__builtin_ctz(words);
+    return word * 64 + (unsigned)__builtin_ctzll(index->filled[word]);
+}
+
+FTLI_INLINE void ftli_free_index_unmark(struct ftli_free_index *index, unsigned bin)
+{
+    uint64_t left = index->filled[bin / 64] & ~((uint64_t)1 << (bin % 64));
+    index->filled[bin / 64] = left;
+    if (!left) {
+        index->words &= ~(1u << (bin / 64));
+    }
+}
+
+void ftli_free_index_insert_among(struct ftli_free_index *, struct ftli_page *, uint32_t number, unsigned bin);
+void ftli_free_index_remove_among(struct ftli_free_index *, const struct ftli_page *, uint32_t number, unsigned bin);
+
+/* page: of the span's first page, `number`; it has pages and committed set. */
+FTLI_INLINE void ftli_free_index_insert(struct ftli_free_index *index, struct ftli_page *page, uint32_t number)
+{
+    unsigned bin = ftli_free_index_bin(page->pages);
+    index->bins[bin].committed += page->committed != 0;
+    if (index->bins[bin].root) {
+        ftli_free_index_insert_among(index, page, number, bin);
+        return;
+    }
+    page->left = page->right = 0;
+    index->bins[bin].root = number;
+    index->filled[bin / 64] |= (uint64_t)1 << (bin % 64);
+    index->words |= 1u << (bin / 64);
+}
+
+FTLI_INLINE void ftli_free_index_remove(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number)
+{
+    unsigned bin = ftli_free_index_bin(page->pages);
+    index->bins[bin].committed -= page->committed != 0;
+    if (index->bins[bin].root != number || page->left || page->right) {
+        ftli_free_index_remove_among(index, page, number, bin);
+        return;
+    }
+    index->bins[bin].root = 0;
+    ftli_free_index_unmark(index, bin);
+}
+
+/* Takes out what ftli_free_index_fit finds, for less than FTLI_EXACT_BINS pages. */
+FTLI_INLINE uint32_t ftli_free_index_take_fit(struct ftli_free_index *index, uint32_t pages, struct ftli_page **page)
+{
+    unsigned bin = ftli_free_index_filled_from(index, pages);
+    if (FTLI_UNLIKELY(bin >= FTLI_BINS)) {
+        return 0;
+    }
+    uint32_t *link = &index->bins[bin].root, number = *link;
+    struct ftli_page *found = ftli_space_page(index->space, number);
+    while (found->left) {
+        link = &found->left;
+        number = *link;
+        found = ftli_space_page(index->space, number);
+    }
+    *link = found->right;
+    index->bins[bin].committed -= found->committed != 0;
+    if (!index->bins[bin].root) {
+        ftli_free_index_unmark(index, bin);
+    }
+    *page = found;
+    return number;
+}
 
 /* The shortest span of at least `pages`, among equals the lowest; 0: none. */
 uint32_t ftli_free_index_fit(const struct ftli_free_index *, uint32_t pages);

@@ -39,10 +39,10 @@ static uint32_t short_pages(uint32_t pages, uint32_t committed)
     return pages < FTLI_RUN_PAGES ? committed : 0;
 }
 
-static void tag(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)
+static inline void tag(struct ftli_heap *heap, struct ftli_page *head, uint32_t number, uint32_t pages,
+                       uint32_t committed)
 {
-    struct ftli_page *head = ftli_heap_page(heap, number);
-    if (pages > 1) {
+    if (FTLI_LIKELY(pages > 1)) {
         struct ftli_page *tail = ftli_heap_page(heap, number + pages - 1);
         tail->pages = pages & FTLI_PAGES_BITS;
         tail->state = FTLI_PAGE_FREE_TAIL;
@@ -50,18 +50,24 @@ static void tag(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_
     head->pages = pages & FTLI_PAGES_BITS;
     head->state = FTLI_PAGE_FREE;
     head->committed = committed;
+    ftli_free_index_insert(committed == pages ? &heap->whole : &heap->rest, head, number);
+    heap->merged_short += short_pages(pages, committed);
+}
+
+/* A span whose descriptors may not be resident yet. */
+static void add_free(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)
+{
     ftli_heap_count_metadata(heap, number);
     ftli_heap_count_metadata(heap, number + pages - 1);
-    ftli_free_index_insert(committed == pages ? &heap->whole : &heap->rest, number);
+    tag(heap, ftli_heap_page(heap, number), number, pages, committed);
     heap->merged_runs++;
-    heap->merged_short += short_pages(pages, committed);
 }
 
 struct ftli_free_span ftli_heap_take_free(struct ftli_heap *heap, uint32_t number)
 {
     struct ftli_page *head = ftli_heap_page(heap, number);
     uint32_t pages = head->pages;
-    ftli_free_index_remove(head->committed == pages ? &heap->whole : &heap->rest, number);
+    ftli_free_index_remove(head->committed == pages ? &heap->whole : &heap->rest, head, number);
     head->state = FTLI_PAGE_NONE;
     if (pages > 1) {
         ftli_heap_page(heap, number + pages - 1)->state = FTLI_PAGE_NONE;
@@ -92,7 +98,7 @@ void ftli_heap_put_free(struct ftli_heap *heap, uint32_t number, uint32_t pages,
             ftli_heap_take_free(heap, first);
         }
     }
-    tag(heap, number, end - number, committed);
+    add_free(heap, number, end - number, committed);
 }
 
 void ftli_heap_carve(struct ftli_heap *heap, struct ftli_free_span span, uint32_t start, uint32_t pages,
@@ -103,11 +109,11 @@ void ftli_heap_carve(struct ftli_heap *heap, struct ftli_free_span span, uint32_
     uint32_t rest = span.committed - committed;
     if (front_pages) {
         uint32_t front = full ? front_pages : ftli_heap_count_committed(heap, span.number, front_pages);
-        tag(heap, span.number, front_pages, front);
+        add_free(heap, span.number, front_pages, front);
         rest -= front;
     }
     if (back_pages) {
-        tag(heap, start + pages, back_pages, rest);
+        add_free(heap, start + pages, back_pages, rest);
     }
 }
 
@@ -257,28 +263,55 @@ static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size
         zero = ftli_heap_all_zero(heap, start, pages);
         result = ftli_heap_commit(heap, &span, start, pages);
         if (result != FTL_OK) {
-            tag(heap, span.number, span.pages, span.committed);
+            add_free(heap, span.number, span.pages, span.committed);
             return result;
         }
     }
     ftli_heap_carve(heap, span, start, pages, pages);
     use(heap, ftli_heap_page(heap, start), pages);
-    ftli_heap_count_metadata(heap, start);
-    ftli_heap_count_metadata(heap, start + pages - 1); /* its tag once it is free */
     *number = start;
     *zeroed = zero;
     return FTL_OK;
 }
 
+/* The usual take: out of a span of which every page is committed. What is left of it is tagged where it lies. 0: none. */
+static inline uint32_t take_whole(struct ftli_heap *heap, uint32_t pages)
+{
+    struct ftli_page *page;
+    uint32_t number = ftli_free_index_take_fit(&heap->whole, pages, &page);
+    if (FTLI_UNLIKELY(!number)) {
+        return 0;
+    }
+    uint32_t found = page->pages;
+    heap->merged_short -= short_pages(found, found);
+    use(heap, page, pages);
+    if (found > pages) {
+        uint32_t left = number + pages;
+        tag(heap, ftli_heap_page(heap, left), left, found - pages, found - pages);
+    } else {
+        heap->merged_runs--;
+        if (found > 1) {
+            ftli_heap_page(heap, number + found - 1)->state = FTLI_PAGE_NONE;
+        }
+    }
+    return number;
+}
+
 int ftli_heap_take_span(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed)
 {
-    uint32_t waiting = pages <= FTLI_QUICK_PAGES && alignment <= FTLI_PAGE_BYTES ? heap->quick[pages] : 0;
-    if (!waiting) {
+    if (FTLI_UNLIKELY(pages >= FTLI_EXACT_BINS || alignment > FTLI_PAGE_BYTES)) {
         return take_found(heap, pages, alignment, number, zeroed);
     }
-    use(heap, pop_quick(heap, waiting, pages), pages);
-    *number = waiting;
-    *zeroed = false;
+    if (pages <= FTLI_QUICK_PAGES && FTLI_UNLIKELY(heap->quick[pages])) {
+        *number = heap->quick[pages];
+        use(heap, pop_quick(heap, *number, pages), pages);
+    } else {
+        *number = take_whole(heap, pages);
+        if (FTLI_UNLIKELY(!*number)) {
+            return take_found(heap, pages, alignment, number, zeroed);
+        }
+    }
+    *zeroed = FTLI_UNLIKELY(heap->any_huge) && ftli_heap_write_huge(heap, *number, pages);
     return FTL_OK;
 }
 
@@ -288,11 +321,55 @@ static FTLI_NOINLINE void give_merged(struct ftli_heap *heap, struct ftli_page *
     ftli_heap_put_free(heap, number, pages, pages);
 }
 
+/* A neighbour leaves the index to be merged. */
+static inline void absorb(struct ftli_heap *heap, struct ftli_page *head, uint32_t number)
+{
+    ftli_free_index_remove(&heap->whole, head, number);
+    heap->merged_short -= short_pages(head->pages, head->committed);
+    heap->merged_runs--;
+    head->state = FTLI_PAGE_NONE;
+}
+
+/* The usual give: what lies beside it is in use, or free and wholly committed. */
+static inline void give_whole(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, uint32_t pages)
+{
+    const struct ftli_space *space = heap->options.space;
+    uint32_t first = number, end = number + pages;
+    struct ftli_page *before = NULL, *head = page, *after = NULL;
+    if (ftli_space_joined(space, number, heap->options.id)) {
+        before = ftli_heap_page(heap, number - 1);
+        if (before->state == FTLI_PAGE_FREE_TAIL || before->state == FTLI_PAGE_FREE) { /* the latter is of one page */
+            first = number - before->pages;
+            head = ftli_heap_page(heap, first);
+        }
+    }
+    if (ftli_space_joined(space, end, heap->options.id)) {
+        after = ftli_heap_page(heap, end);
+        after = after->state == FTLI_PAGE_FREE ? after : NULL;
+    }
+    if (FTLI_UNLIKELY((after && after->committed != after->pages) ||
+                      (head != page && head->committed != head->pages))) {
+        give_merged(heap, page, number, pages);
+        return;
+    }
+    page->state = FTLI_PAGE_NONE;
+    if (head != page) {
+        absorb(heap, head, first);
+        before->state = FTLI_PAGE_NONE;
+    }
+    if (after) {
+        absorb(heap, after, end);
+        end += after->pages;
+    }
+    tag(heap, head, first, end - first, end - first);
+    heap->merged_runs++;
+}
+
 static inline void give_used(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, uint32_t pages)
 {
     heap->used_pages -= pages;
     if (pages > FTLI_QUICK_PAGES || (size_t)pages << FTLI_PAGE_SHIFT > heap->options.quick_bytes) {
-        give_merged(heap, page, number, pages);
+        give_whole(heap, page, number, pages);
         return;
     }
     if ((heap->quick_pages + pages) << FTLI_PAGE_SHIFT > heap->options.quick_bytes) {

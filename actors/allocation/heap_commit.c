@@ -86,6 +86,50 @@ void ftli_heap_bring_back(struct ftli_heap *heap, uint32_t number)
     heap->gone_pages--;
 }
 
+static void count_half(struct ftli_heap *heap, struct ftli_granule *granule, unsigned half)
+{
+    if (FTLI_UNLIKELY(!(granule->counted & half))) {
+        granule->counted = (uint8_t)(granule->counted | half);
+        heap->metadata_bytes += FTLI_PAGE_BYTES;
+    }
+}
+
+/* Pages that are written may be the first and the last of some span: their descriptors count from here on. */
+static void write_pages(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    uint32_t end = number + pages;
+    while (number < end) {
+        struct ftli_piece piece = ftli_heap_piece(heap, number, end);
+        struct ftli_granule *granule = piece.granule;
+        if (granule->written_pages < FTLI_GRANULE_PAGES) {
+            unsigned fresh = piece.to - piece.from - count_written(piece);
+            for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
+                granule->written[w] |= ftli_word_mask(w, piece.from, piece.to);
+            }
+            granule->written_pages = (uint16_t)(granule->written_pages + fresh);
+            granule->committed = granule->huge ? FTLI_GRANULE_PAGES : granule->written_pages;
+            if (granule->huge || piece.from < FTLI_GRANULE_PAGES / 2) {
+                count_half(heap, granule, 1);
+            }
+            if (granule->huge || piece.to > FTLI_GRANULE_PAGES / 2) {
+                count_half(heap, granule, 2);
+            }
+        }
+        number += piece.to - piece.from;
+    }
+}
+
+bool ftli_heap_write_huge(struct ftli_heap *heap, uint32_t number, uint32_t pages)
+{
+    struct ftli_piece piece = ftli_heap_piece(heap, number, number + pages);
+    if (FTLI_LIKELY(piece.to - piece.from == pages && piece.granule->written_pages == FTLI_GRANULE_PAGES)) {
+        return false;
+    }
+    bool zero = ftli_heap_all_zero(heap, number, pages);
+    write_pages(heap, number, pages);
+    return zero;
+}
+
 int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32_t number, uint32_t pages)
 {
     uint32_t end = number + pages, need = 0;
@@ -109,19 +153,7 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
             return FTL_ELIMIT;
         }
     }
-    for (uint32_t n = number; n < end;) {
-        struct ftli_piece piece = ftli_heap_piece(heap, n, end);
-        struct ftli_granule *granule = piece.granule;
-        if (granule->written_pages < FTLI_GRANULE_PAGES) {
-            unsigned fresh = piece.to - piece.from - count_written(piece);
-            for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {
-                granule->written[w] |= ftli_word_mask(w, piece.from, piece.to);
-            }
-            granule->written_pages = (uint16_t)(granule->written_pages + fresh);
-            granule->committed = granule->huge ? FTLI_GRANULE_PAGES : granule->written_pages;
-        }
-        n += piece.to - piece.from;
-    }
+    write_pages(heap, number, pages);
     heap->committed_pages += need;
     span->committed += need;
     return FTL_OK;
@@ -129,12 +161,8 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
 
 void ftli_heap_count_metadata(struct ftli_heap *heap, uint32_t number)
 {
-    struct ftli_granule *granule = ftli_space_granule(heap->options.space, number);
     unsigned half = 1u << (number % FTLI_GRANULE_PAGES / (FTLI_GRANULE_PAGES / 2));
-    if (FTLI_UNLIKELY(!(granule->counted & half))) {
-        granule->counted = (uint8_t)(granule->counted | half);
-        heap->metadata_bytes += FTLI_PAGE_BYTES;
-    }
+    count_half(heap, ftli_space_granule(heap->options.space, number), half);
 }
 
 size_t ftli_granule_metadata_bytes(const struct ftli_granule *granule)

@@ -81,6 +81,8 @@ bool ftli_heap_all_zero(const struct ftli_heap *, uint32_t number, uint32_t page
 /* Makes some pages of a free span usable; its count follows (a huge granule is committed whole, all of it inside the span).
  * FTL_ELIMIT changes nothing. */
 int ftli_heap_commit(struct ftli_heap *, struct ftli_free_span *, uint32_t number, uint32_t pages);
+/* In a heap with huge granules, whose pages may be committed and not written: these are in use. True: none was written before. */
+bool ftli_heap_write_huge(struct ftli_heap *, uint32_t number, uint32_t pages);
 /* Leave for so many pages more, after what the device has go back for them. FTL_ELIMIT. No span may be out of the index while
  * others wait unmerged. */
 int ftli_heap_charge(struct ftli_heap *, uint32_t pages);

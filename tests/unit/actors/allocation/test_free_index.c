@@ -14,6 +14,11 @@ static struct {
     bool in;
 } spans[SPANS];
 
+static struct ftli_page *page_of(unsigned i)
+{
+    return ftli_space_page(&space, spans[i].number);
+}
+
 static uint32_t fit_by_list(uint32_t pages)
 {
     uint32_t best = 0, best_pages = UINT32_MAX;
@@ -55,18 +60,25 @@ Test(free_index, answers_as_a_list_would)
     for (unsigned step = 0; step < 20000; step++) {
         unsigned i = ftli_random_below(&random, SPANS);
         if (spans[i].in) {
-            ftli_free_index_remove(&by_length, spans[i].number);
+            ftli_free_index_remove(&by_length, page_of(i), spans[i].number);
         } else {
-            ftli_free_index_insert(&by_length, spans[i].number);
+            ftli_free_index_insert(&by_length, page_of(i), spans[i].number);
         }
         spans[i].in = !spans[i].in;
         uint32_t pages = 1 + ftli_random_below(&random, step % 2 ? 300 : 41000);
-        cr_assert_eq(ftli_free_index_fit(&by_length, pages), fit_by_list(pages), "step %u: %u pages", step, pages);
+        uint32_t found = fit_by_list(pages);
+        cr_assert_eq(ftli_free_index_fit(&by_length, pages), found, "step %u: %u pages", step, pages);
+        if (pages < FTLI_EXACT_BINS && found && step % 4 == 0) {
+            struct ftli_page *page = NULL;
+            cr_assert_eq(ftli_free_index_take_fit(&by_length, pages, &page), found, "step %u: %u pages", step, pages);
+            cr_assert_eq(page, ftli_space_page(&space, found));
+            spans[found - first].in = false;
+        }
         cr_assert_eq(ftli_free_index_longest(&by_length), longest_by_list());
     }
     for (unsigned i = 0; i < SPANS; i++) {
         if (spans[i].in) {
-            ftli_free_index_remove(&by_length, spans[i].number);
+            ftli_free_index_remove(&by_length, page_of(i), spans[i].number);
         }
     }
     cr_assert_eq(ftli_free_index_fit(&by_length, 1), 0);
