@@ -34,24 +34,29 @@ enum ftli_page_state {
     FTLI_PAGE_NONE = 0,  /* inside a span, or of no heap */
     FTLI_PAGE_FREE,      /* first page of a free span in the index */
     FTLI_PAGE_FREE_TAIL, /* last page of a free span of two pages or more */
-    FTLI_PAGE_QUICK,     /* first page of a span that was freed just now and is not merged yet */
     FTLI_PAGE_USED,      /* first page of a span that was taken */
     FTLI_PAGE_SLAB,      /* any page of a slab */
 };
 
 /* What is known of a page. */
 struct ftli_page {
-    uint32_t pages : 28; /* of the span: in its first page, in the last of a free one, in all of a slab's */
-    uint32_t state : 4;
+    union {
+        struct {
+            uint32_t pages : 28; /* of the span: in its first page, in the last of a free one, in all of a slab's */
+            uint32_t state : 4;
+        };
+        uint32_t tag; /* both, written at once: FTLI_PAGE_TAG */
+    };
     uint32_t committed; /* FREE: how many of its pages are committed */
     union {
         struct {
-            uint32_t left, right; /* FREE: the index's tree; QUICK: left, the next of its length. Numbers, 0: none */
+            uint32_t left, right; /* FREE: the index's tree. Numbers, 0: none */
         };
         struct ftli_slab *slab; /* SLAB */
     };
 };
 static_assert(sizeof(struct ftli_page) == 16, "a descriptor costs 0.4 % of its page");
+#define FTLI_PAGE_TAG(state, pages) ((uint32_t)(state) << 28 | (uint32_t)(pages)) /* bit fields begin at the low bits */
 
 /* 2 MiB: the unit of ownership and of huge pages. */
 struct ftli_granule {
@@ -118,7 +123,7 @@ FTLI_INLINE uint32_t ftli_entry_owner(uint64_t entry)
 
 FTLI_INLINE struct ftli_granule *ftli_entry_granule(uint64_t entry)
 {
-    return (struct ftli_granule *)(uintptr_t)(entry & (((uint64_t)1 << 48) - 1));
+    return (struct ftli_granule *)(uintptr_t)(entry << 16 >> 16);
 }
 
 FTLI_INLINE struct ftli_granule *ftli_space_granule(const struct ftli_space *space, uint32_t number)
@@ -127,11 +132,17 @@ FTLI_INLINE struct ftli_granule *ftli_space_granule(const struct ftli_space *spa
     return (struct ftli_granule *)ftli_pointer_load_acquire(&space->granules[number / FTLI_GRANULE_PAGES]);
 }
 
-FTLI_INLINE struct ftli_page *ftli_space_page(const struct ftli_space *space, uint32_t number)
+/* table: the space's `pages`. */
+FTLI_INLINE struct ftli_page *ftli_page_at(const ftli_atomic_pointer *table, uint32_t number)
 {
     /* pairs: granule-table */
-    struct ftli_page *pages = (struct ftli_page *)ftli_pointer_load_acquire(&space->pages[number / FTLI_GRANULE_PAGES]);
+    struct ftli_page *pages = (struct ftli_page *)ftli_pointer_load_acquire(&table[number / FTLI_GRANULE_PAGES]);
     return &pages[number % FTLI_GRANULE_PAGES];
+}
+
+FTLI_INLINE struct ftli_page *ftli_space_page(const struct ftli_space *space, uint32_t number)
+{
+    return ftli_page_at(space->pages, number);
 }
 
 FTLI_INLINE char *ftli_space_address(const struct ftli_space *space, uint32_t number)

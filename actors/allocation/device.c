@@ -7,7 +7,6 @@
 #include "runtime/base/os.h"
 
 #define HUGE_FROM_BYTES (UINT64_C(32) << 20)
-#define QUICK_BYTES     0                     /* the shelf in front of each heap keeps what comes back at once */
 #define SHELF_BYTES     (UINT64_C(512) << 10) /* measured: docs/performance.md */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
 #define CACHES_SHARE    16
@@ -79,7 +78,6 @@ static int init_shards(struct ftli_device *device, const struct ftli_topology_de
             .id = i + 1,
             .grows = i == 0,
             .huge_from_bytes = topology->huge_pages == FTLI_HUGE_PAGES_ADVISE ? HUGE_FROM_BYTES : 0,
-            .quick_bytes = QUICK_BYTES,
             .charge = charge,
             .uncharge = uncharge,
             .spare = spare,

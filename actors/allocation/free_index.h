@@ -1,11 +1,11 @@
 /* The free spans of a heap, found by length.
  *
- * What       Bins by length: exact ones up to 511 pages, above that eight a doubling; in each bin a treap (Seidel and
- *            Aragon, 1996) ordered by (pages, number), its priorities a hash of the number. A bitmap names the bins that
- *            are not empty. Best fit, lowest number first, is a look at the bitmap and the leftmost node.
+ * What       Bins by length: exact ones up to 511 pages, each a list, the newest first; above that eight a doubling, each
+ *            a treap (Seidel and Aragon, 1996) ordered by (pages, number), its priorities a hash of the number. A bitmap names
+ *            the bins that may hold one. Best fit is a look at the bitmap.
  * Owns       Nothing: the nodes are the descriptors of the spans' first pages (pages, committed, left, right).
  * Threads    The heap's owner.
- * Cost       O(log n) in the spans of one bin, which usually holds few.
+ * Cost       Constant, and few instructions, for the exact bins; else O(log n) in the spans of one bin.
  */
 #ifndef FTLI_ACTORS_ALLOCATION_FREE_INDEX_H
 #define FTLI_ACTORS_ALLOCATION_FREE_INDEX_H
@@ -20,18 +20,11 @@ extern "C" {
 #define FTLI_BINS       (FTLI_EXACT_BINS + 152u) /* up to FTLI_SPAN_MOST */
 #define FTLI_BIN_WORDS  ((FTLI_BINS + 63u) / 64u)
 
-struct ftli_bin {
-    uint32_t root;      /* number of a span's first page, 0: the bin is empty */
-    uint32_t committed; /* spans in it with committed pages */
-};
-
-static_assert(FTLI_BIN_WORDS < 32, "a word names the words of the bitmap");
-
 struct ftli_free_index {
-    const struct ftli_space *space;
-    uint64_t filled[FTLI_BIN_WORDS]; /* bins that are not empty */
-    uint32_t words;                  /* words of `filled` that are not 0 */
-    struct ftli_bin bins[FTLI_BINS];
+    const ftli_atomic_pointer *pages; /* the space's */
+    uint64_t filled[FTLI_BIN_WORDS];  /* bins that may hold a span: never one too few */
+    uint32_t first[FTLI_BINS];        /* number of a span's first page, the first of a list or the root; 0: empty */
+    uint32_t committed[FTLI_BINS];    /* spans in the bin with committed pages */
 };
 
 FTLI_INLINE unsigned ftli_free_index_bin(uint32_t pages)
@@ -43,92 +36,100 @@ FTLI_INLINE unsigned ftli_free_index_bin(uint32_t pages)
     return FTLI_EXACT_BINS + (doubling - 9u) * 8u + ((pages >> (doubling - 3u)) & 7u);
 }
 
-/* The first bin from `bin` on that is not empty; FTLI_BINS: none. */
-FTLI_INLINE unsigned ftli_free_index_filled_from(const struct ftli_free_index *index, unsigned bin)
+/* The first bin from `bin` on that holds a span, and its first; 0: none. What is marked and empty is unmarked by the way. */
+FTLI_INLINE uint32_t ftli_free_index_from(struct ftli_free_index *index, unsigned *bin)
 {
-    unsigned word = bin / 64;
-    uint64_t bits = word < FTLI_BIN_WORDS ? index->filled[word] >> (bin % 64) : 0;
-    if (bits) {
-        return bin + (unsigned)__builtin_ctzll(bits);
-    }
-    uint32_t words = index->words & (~(uint32_t)1 << word);
-    if (FTLI_UNLIKELY(!words)) {
-        return FTLI_BINS;
-    }
-    word = (unsigned)__builtin_ctz(words);
-    return word * 64 + (unsigned)__builtin_ctzll(index->filled[word]);
-}
-
-FTLI_INLINE void ftli_free_index_unmark(struct ftli_free_index *index, unsigned bin)
-{
-    uint64_t left = index->filled[bin / 64] & ~((uint64_t)1 << (bin % 64));
-    index->filled[bin / 64] = left;
-    if (!left) {
-        index->words &= ~(1u << (bin / 64));
+    unsigned word = *bin / 64;
+    for (uint64_t bits = index->filled[word] & (~(uint64_t)0 << (*bin % 64));;) {
+        while (!bits) {
+            if (FTLI_UNLIKELY(++word == FTLI_BIN_WORDS)) {
+                return 0;
+            }
+            bits = index->filled[word];
+        }
+        *bin = word * 64 + (unsigned)__builtin_ctzll(bits);
+        uint32_t number = index->first[*bin];
+        if (FTLI_LIKELY(number)) {
+            return number;
+        }
+        index->filled[word] &= ~(bits & -bits);
+        bits &= bits - 1;
     }
 }
 
-void ftli_free_index_insert_among(struct ftli_free_index *, struct ftli_page *, uint32_t number, unsigned bin);
-void ftli_free_index_remove_among(struct ftli_free_index *, const struct ftli_page *, uint32_t number, unsigned bin);
+/* The shortest span of at least `pages`, among equals of an exact bin the one that came last, else the lowest; 0: none. */
+uint32_t ftli_free_index_fit(struct ftli_free_index *, uint32_t pages);
 
-/* page: of the span's first page, `number`; it has pages and committed set. */
-FTLI_INLINE void ftli_free_index_insert(struct ftli_free_index *index, struct ftli_page *page, uint32_t number)
+void ftli_free_index_insert_long(struct ftli_free_index *, struct ftli_page *, uint32_t number, bool committed);
+void ftli_free_index_remove_long(struct ftli_free_index *, const struct ftli_page *, uint32_t number, bool committed);
+
+/* page: of the span's first page, `number`; its tag is written. committed: whether it has committed pages. */
+FTLI_INLINE void ftli_free_index_insert(struct ftli_free_index *index, struct ftli_page *page, uint32_t number,
+                                        uint32_t pages, bool committed)
 {
-    unsigned bin = ftli_free_index_bin(page->pages);
-    index->bins[bin].committed += page->committed != 0;
-    if (index->bins[bin].root) {
-        ftli_free_index_insert_among(index, page, number, bin);
+    if (FTLI_UNLIKELY(pages >= FTLI_EXACT_BINS)) {
+        ftli_free_index_insert_long(index, page, number, committed);
         return;
     }
-    page->left = page->right = 0;
-    index->bins[bin].root = number;
-    index->filled[bin / 64] |= (uint64_t)1 << (bin % 64);
-    index->words |= 1u << (bin / 64);
+    uint32_t next = index->first[pages];
+    index->committed[pages] += committed;
+    index->filled[pages / 64] |= (uint64_t)1 << (pages % 64);
+    page->left = 0;
+    page->right = next;
+    index->first[pages] = number;
+    if (next) {
+        ftli_page_at(index->pages, next)->left = number;
+    }
 }
 
-FTLI_INLINE void ftli_free_index_remove(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number)
+FTLI_INLINE void ftli_free_index_remove(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number,
+                                        uint32_t pages, bool committed)
 {
-    unsigned bin = ftli_free_index_bin(page->pages);
-    index->bins[bin].committed -= page->committed != 0;
-    if (index->bins[bin].root != number || page->left || page->right) {
-        ftli_free_index_remove_among(index, page, number, bin);
+    if (FTLI_UNLIKELY(pages >= FTLI_EXACT_BINS)) {
+        ftli_free_index_remove_long(index, page, number, committed);
         return;
     }
-    index->bins[bin].root = 0;
-    ftli_free_index_unmark(index, bin);
+    uint32_t before = page->left, next = page->right;
+    index->committed[pages] -= committed;
+    if (before) {
+        ftli_page_at(index->pages, before)->right = next;
+    } else {
+        index->first[pages] = next;
+    }
+    if (next) {
+        ftli_page_at(index->pages, next)->left = before;
+    }
 }
 
-/* Takes out what ftli_free_index_fit finds, for less than FTLI_EXACT_BINS pages. */
+/* Takes out what ftli_free_index_fit finds, if that is shorter than FTLI_EXACT_BINS and all of the index's spans have committed
+ * pages. pages: less than FTLI_EXACT_BINS. 0: it is longer, or there is none. */
 FTLI_INLINE uint32_t ftli_free_index_take_fit(struct ftli_free_index *index, uint32_t pages, struct ftli_page **page)
 {
-    unsigned bin = ftli_free_index_filled_from(index, pages);
-    if (FTLI_UNLIKELY(bin >= FTLI_BINS)) {
+    unsigned bin = pages;
+    uint32_t number = ftli_free_index_from(index, &bin);
+    if (FTLI_UNLIKELY(number == 0 || bin >= FTLI_EXACT_BINS)) {
         return 0;
     }
-    uint32_t *link = &index->bins[bin].root, number = *link;
-    struct ftli_page *found = ftli_space_page(index->space, number);
-    while (found->left) {
-        link = &found->left;
-        number = *link;
-        found = ftli_space_page(index->space, number);
+    *page = ftli_page_at(index->pages, number);
+    uint32_t next = (*page)->right;
+    index->committed[bin]--;
+    index->first[bin] = next;
+    if (next) {
+        ftli_page_at(index->pages, next)->left = 0;
+    } else { /* the bins around it are asked next */
+        index->filled[bin / 64] &= ~((uint64_t)1 << (bin % 64));
     }
-    *link = found->right;
-    index->bins[bin].committed -= found->committed != 0;
-    if (!index->bins[bin].root) {
-        ftli_free_index_unmark(index, bin);
-    }
-    *page = found;
     return number;
 }
 
-/* The shortest span of at least `pages`, among equals the lowest; 0: none. */
-uint32_t ftli_free_index_fit(const struct ftli_free_index *, uint32_t pages);
-
-/* The last span of the bin in the order (pages, number) before that position; 0: none. (UINT32_MAX, ..): the last. */
-uint32_t ftli_free_index_before(const struct ftli_free_index *, unsigned bin, uint32_t pages, uint32_t number);
+/* The spans of a bin one after the other: the first for number 0, then what follows one that is in it; 0: no more. The longest and
+ * highest first, but for the exact bins, whose order is that of their list. */
+uint32_t ftli_free_index_next(const struct ftli_free_index *, unsigned bin, uint32_t number);
 
 /* The longest free span's pages, 0: none. */
 uint32_t ftli_free_index_longest(const struct ftli_free_index *);
+uint64_t ftli_free_index_short_pages(const struct ftli_free_index *, uint32_t pages);
+uint64_t ftli_free_index_committed(const struct ftli_free_index *); /* spans with committed pages */
 
 #if defined __cplusplus
 }

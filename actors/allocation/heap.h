@@ -1,13 +1,13 @@
 /* A heap: spans of pages, and slabs of slots of one size class inside such spans.
  *
  * What       The device has one heap that grows by arenas; each allocation shard has a child heap that is given segments
- *            (multiples of 2 MiB) of it and gives wholly free ones back. All sizes share a heap's pages: best fit, lowest
- *            page first among equals; a span freed just now is taken again first by a request of its exact length.
+ *            (multiples of 2 MiB) of it and gives wholly free ones back. All sizes share a heap's pages: best fit, of
+ *            equals the one that became free last; what is free is merged at once.
  * Owns       The granules whose owner is the heap's id: their page descriptors, spans and slabs. No malloc inside.
  * Threads    One owner at a time (who holds the shard's token). ftli_heap_owner and ftli_heap_block_bytes may be called by
  *            any thread that was handed the address.
  * Invariants (ftli_heap_check walks and proves them)
- *            spans tile the heap's granules; no two merged free spans are neighbours;
+ *            spans tile the heap's granules; no two free spans are neighbours;
  *            committed_bytes = used_bytes + free committed bytes, where a page of a slab that went back is not used; it covers what is resident of the heap's granules.
  * Failure    A give never needs memory and never fails on what was taken; FTL_EINTERNAL means the address is not a block
  *            of this heap, and nothing was changed. Outputs are untouched on failure.
@@ -39,7 +39,6 @@ struct ftli_heap_options {
     uint32_t id;            /* 1.. FTLI_HEAPS_MOST - 1, of its own in the space */
     bool grows;             /* takes arenas from the space: the device's heap. A child only gets segments */
     size_t huge_from_bytes; /* committed bytes from which fresh granules are advised huge; 0: never */
-    size_t quick_bytes;     /* most that waits unmerged for a request of its exact length; 0: merges at once */
     /* Asked before `bytes` more are committed; false: FTL_ELIMIT. NULL: no limit. And told when they are given back. */
     bool (*charge)(void *context, size_t bytes);
     void (*uncharge)(void *context, size_t bytes);
@@ -98,7 +97,7 @@ bool ftli_heap_purge_slabs(struct ftli_heap *, struct ftli_slab_cursor *, uint32
  * of others as well. */
 size_t ftli_heap_trade(struct ftli_heap *, size_t bytes, bool parts);
 
-/* ---- figures: all kept incrementally, but for largest_free_run */
+/* ---- figures: kept incrementally, but for those of free runs */
 struct ftli_heap_figures {
     uint64_t committed_bytes; /* used + free_committed */
     uint64_t used_bytes;      /* pages in taken spans and slabs, but for those that went back */
@@ -118,9 +117,8 @@ void ftli_heap_figures(const struct ftli_heap *, struct ftli_heap_figures *);
 bool ftli_heap_check(const struct ftli_heap *, char *why, size_t why_bytes);
 
 /* ---- the inside, here so that an actor's state can hold it by value */
-#define FTLI_QUICK_PAGES 255u /* the longest span that waits unmerged: just below 1 MiB */
-#define FTLI_RUN_PAGES   256u /* a free run of 1 MiB or more can serve a large tensor: the fragmentation figure */
-static_assert(FTLI_QUICK_PAGES < FTLI_RUN_PAGES, "all that waits counts as short");
+#define FTLI_RUN_PAGES 256u /* a free run of 1 MiB or more can serve a large tensor: the fragmentation figure */
+static_assert(FTLI_RUN_PAGES <= FTLI_EXACT_BINS, "shorter runs are summed by their bins");
 
 struct ftli_slab_class {
     struct ftli_slab *partial;  /* the slabs with a free slot, a tree by number */
@@ -136,19 +134,16 @@ struct ftli_heap {
     uint64_t used_pages;      /* in taken spans and slabs */
     uint64_t gone_pages;      /* of them: in slabs, given back */
     uint64_t committed_pages; /* used - gone + free committed */
-    uint64_t merged_runs;     /* free runs in the two indices below */
-    uint64_t merged_short;    /* committed pages of those that are shorter than FTLI_RUN_PAGES */
-    uint64_t quick_pages;     /* in spans that wait, all committed */
+    uint64_t rest_runs;       /* free runs in `rest` */
+    uint64_t rest_short;      /* committed pages of those that are shorter than FTLI_RUN_PAGES */
     uint64_t slab_pages, slab_used_bytes;
     uint64_t metadata_bytes;
     bool any_huge;                  /* some granule is or was advised */
     struct ftli_slab *slabs_unused; /* headers */
     struct ftli_slab_chunk *chunks; /* their memory, newest first */
     struct ftli_slab_class classes[FTLI_SLOT_CLASSES];
-    uint32_t quick[FTLI_QUICK_PAGES + 1];             /* by length: the span freed last, 0: none */
-    uint64_t quick_filled[FTLI_QUICK_PAGES / 64 + 1]; /* lengths that may have one */
-    struct ftli_free_index whole;                     /* free spans of which every page is committed */
-    struct ftli_free_index rest;                      /* the other free spans */
+    struct ftli_free_index whole; /* free spans of which every page is committed */
+    struct ftli_free_index rest;  /* the other free spans */
 };
 
 #if defined __cplusplus

@@ -3,17 +3,14 @@
 
 #include "actors/allocation/heap_inside.h"
 
-/* The runs that wait, and the longest of them. */
-static uint64_t count_waiting(const struct ftli_heap *heap, uint32_t *longest)
+static uint64_t short_pages(const struct ftli_heap *heap)
 {
-    uint64_t runs = 0;
-    for (uint32_t pages = 1; pages <= FTLI_QUICK_PAGES; pages++) {
-        for (uint32_t number = heap->quick[pages]; number; number = ftli_heap_page(heap, number)->left) {
-            *longest = pages > *longest ? pages : *longest;
-            runs++;
-        }
-    }
-    return runs;
+    return heap->rest_short + ftli_free_index_short_pages(&heap->whole, FTLI_RUN_PAGES);
+}
+
+static uint64_t free_runs(const struct ftli_heap *heap)
+{
+    return heap->rest_runs + ftli_free_index_committed(&heap->whole);
 }
 
 void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *out)
@@ -22,7 +19,6 @@ void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *o
              slab_free_bytes = slab_bytes - heap->slab_used_bytes;
     uint32_t whole = ftli_free_index_longest(&heap->whole), longest = ftli_free_index_longest(&heap->rest);
     longest = whole > longest ? whole : longest;
-    uint64_t runs = heap->merged_runs + count_waiting(heap, &longest);
     *out = (struct ftli_heap_figures){
         .committed_bytes = heap->committed_pages << FTLI_PAGE_SHIFT,
         .used_bytes = (heap->used_pages - heap->gone_pages) << FTLI_PAGE_SHIFT,
@@ -30,9 +26,9 @@ void ftli_heap_figures(const struct ftli_heap *heap, struct ftli_heap_figures *o
         .free_committed_bytes = ftli_heap_free_committed_pages(heap) << FTLI_PAGE_SHIFT,
         .slab_bytes = slab_bytes,
         .slab_free_bytes = slab_free_bytes,
-        .short_free_bytes = ((heap->merged_short + heap->quick_pages) << FTLI_PAGE_SHIFT) + slab_free_bytes,
+        .short_free_bytes = (short_pages(heap) << FTLI_PAGE_SHIFT) + slab_free_bytes,
         .largest_free_run = (uint64_t)longest << FTLI_PAGE_SHIFT,
-        .free_runs = runs,
+        .free_runs = free_runs(heap),
         .segments_bytes = heap->granules << FTLI_GRANULE_SHIFT,
         .metadata_bytes = heap->metadata_bytes,
     };
@@ -44,7 +40,7 @@ struct walk {
     const struct ftli_heap *heap;
     char *why;
     size_t why_bytes;
-    uint64_t granules, used, free, committed, free_committed, short_committed, quick;
+    uint64_t granules, used, free, committed, free_committed, short_committed;
     uint64_t in_index; /* spans */
     struct ftli_slab_totals slabs;
     bool after_free; /* the span before is free and merged */
@@ -77,35 +73,36 @@ static bool check_granule(struct walk *w, const struct ftli_granule *granule)
 static bool in_index(const struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)
 {
     const struct ftli_free_index *index = committed == pages ? &heap->whole : &heap->rest;
-    return ftli_free_index_before(index, ftli_free_index_bin(pages), pages, number + 1) == number;
+    unsigned bin = ftli_free_index_bin(pages);
+    uint32_t before = bin < FTLI_EXACT_BINS ? ftli_heap_page(heap, number)->left : 0;
+    for (uint32_t n = before ? before : ftli_free_index_next(index, bin, 0); n;
+         n = ftli_free_index_next(index, bin, n)) {
+        if (n == number) {
+            return true;
+        }
+    }
+    return false;
 }
 
-/* A run that can be given out: in the index (and then its neighbours are not), or waiting unmerged. */
+/* A run that can be given out: in the index, and its neighbours are not. */
 static bool check_free(struct walk *w, uint32_t number, const struct ftli_page *head)
 {
     const struct ftli_heap *heap = w->heap;
     uint32_t pages = head->pages, committed = ftli_heap_count_committed(heap, number, pages);
-    if (head->state == FTLI_PAGE_FREE) {
-        const struct ftli_page *tail = ftli_heap_page(heap, number + pages - 1);
-        if (pages > 1 && (tail->state != FTLI_PAGE_FREE_TAIL || tail->pages != pages)) {
-            return FAIL(w, "free span at page %u: %u pages, its tail says state %u, %u pages", number, pages,
-                        tail->state, tail->pages);
-        }
-        if (head->committed != committed || !in_index(heap, number, pages, committed)) {
-            return FAIL(w, "free span at page %u: committed says %u, is %u; indexed %d", number, head->committed,
-                        committed, in_index(heap, number, pages, committed));
-        }
-        if (w->after_free) {
-            return FAIL(w, "free span at page %u was not merged with the one before it", number);
-        }
-        w->in_index++;
-        w->short_committed += pages < FTLI_RUN_PAGES ? committed : 0;
-    } else {
-        if (committed != pages || pages > FTLI_QUICK_PAGES) {
-            return FAIL(w, "waiting span at page %u: %u pages, committed %u", number, pages, committed);
-        }
-        w->quick += pages;
+    const struct ftli_page *tail = ftli_heap_page(heap, number + pages - 1);
+    if (pages > 1 && (tail->state != FTLI_PAGE_FREE_TAIL || tail->pages != pages)) {
+        return FAIL(w, "free span at page %u: %u pages, its tail says state %u, %u pages", number, pages, tail->state,
+                    tail->pages);
     }
+    if (head->committed != committed || !in_index(heap, number, pages, committed)) {
+        return FAIL(w, "free span at page %u: committed says %u, is %u; indexed %d", number, head->committed, committed,
+                    in_index(heap, number, pages, committed));
+    }
+    if (w->after_free) {
+        return FAIL(w, "free span at page %u was not merged with the one before it", number);
+    }
+    w->in_index++;
+    w->short_committed += pages < FTLI_RUN_PAGES ? committed : 0;
     w->free += pages;
     w->free_committed += committed;
     return true;
@@ -127,7 +124,7 @@ static bool check_span(struct walk *w, uint32_t number, uint32_t *pages)
 {
     const struct ftli_heap *heap = w->heap;
     const struct ftli_page *head = ftli_heap_page(heap, number);
-    bool free = head->state == FTLI_PAGE_FREE || head->state == FTLI_PAGE_QUICK;
+    bool free = head->state == FTLI_PAGE_FREE;
     uint32_t length = head->pages;
     if (length == 0 || !(free || head->state == FTLI_PAGE_USED || head->state == FTLI_PAGE_SLAB)) {
         return FAIL(w, "page %u begins no span: state %u, %u pages", number, head->state, head->pages);
@@ -187,39 +184,25 @@ static bool check_spans(struct walk *w)
 static bool check_bins(struct walk *w, const struct ftli_free_index *index, uint64_t *spans)
 {
     for (unsigned bin = 1; bin < FTLI_BINS; bin++) {
-        uint32_t pages = UINT32_MAX, number = 0, committed = 0, before = 0;
-        while ((number = ftli_free_index_before(index, bin, pages, number)) != 0) {
-            pages = ftli_heap_page(w->heap, number)->pages;
-            committed += ftli_heap_page(w->heap, number)->committed != 0;
-            before++;
+        uint32_t number = 0, committed = 0, seen = 0, left = 0;
+        while ((number = ftli_free_index_next(index, bin, number)) != 0) {
+            const struct ftli_page *page = ftli_heap_page(w->heap, number);
+            if (ftli_free_index_bin(page->pages) != bin || (bin < FTLI_EXACT_BINS && page->left != left)) {
+                return FAIL(w, "bin %u: the span at page %u has %u pages, and after %u it says %u", bin, number,
+                            page->pages, left, page->left);
+            }
+            left = number;
+            committed += page->committed != 0;
+            seen++;
         }
         bool filled = index->filled[bin / 64] >> (bin % 64) & 1;
-        filled = filled && (index->words >> (bin / 64) & 1);
-        if (committed != index->bins[bin].committed || filled != (before != 0)) {
+        if (committed != index->committed[bin] || (seen != 0 && !filled)) {
             return FAIL(w, "bin %u: %u committed spans counted, %u walked; %u spans, marked %d", bin,
-                        index->bins[bin].committed, committed, before, filled);
+                        index->committed[bin], committed, seen, filled);
         }
-        *spans += before;
+        *spans += seen;
     }
     return true;
-}
-
-/* Every waiting span that the walk saw is in the list of its length, and nothing else is. */
-static bool waiting_listed(struct walk *w)
-{
-    uint64_t listed = 0;
-    for (uint32_t pages = 1; pages <= FTLI_QUICK_PAGES; pages++) {
-        for (uint32_t number = w->heap->quick[pages]; number; listed += pages) {
-            const struct ftli_page *page = ftli_heap_page(w->heap, number);
-            bool marked = w->heap->quick_filled[pages / 64] >> (pages % 64) & 1;
-            if (page->state != FTLI_PAGE_QUICK || page->pages != pages || !marked) {
-                return FAIL(w, "list of %u pages: page %u has state %u, %u pages; marked %d", pages, number,
-                            page->state, page->pages, marked);
-            }
-            number = page->left;
-        }
-    }
-    return equal(w, "waiting pages in the lists", listed, w->quick);
 }
 
 bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
@@ -230,13 +213,12 @@ bool ftli_heap_check(const struct ftli_heap *heap, char *why, size_t why_bytes)
         return false;
     }
     return equal(&w, "spans in the indices", spans, w.in_index) &&
-           equal(&w, "free runs", heap->merged_runs, w.in_index) && equal(&w, "granules", heap->granules, w.granules) &&
+           equal(&w, "free runs", free_runs(heap), w.in_index) && equal(&w, "granules", heap->granules, w.granules) &&
            equal(&w, "used pages", heap->used_pages, w.used) &&
            equal(&w, "free pages", ftli_heap_free_pages(heap), w.free) &&
            equal(&w, "committed pages", heap->committed_pages, w.committed) &&
            equal(&w, "pages of slabs that went back", heap->gone_pages, w.slabs.gone) &&
            equal(&w, "committed = used + free committed", w.committed, w.used - w.slabs.gone + w.free_committed) &&
-           equal(&w, "committed pages in short runs", heap->merged_short, w.short_committed) &&
-           equal(&w, "waiting pages", heap->quick_pages, w.quick) && waiting_listed(&w) &&
+           equal(&w, "committed pages in short runs", short_pages(heap), w.short_committed) &&
            ftli_heap_check_slab_trees(heap, &w.slabs, why, why_bytes);
 }

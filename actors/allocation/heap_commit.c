@@ -147,11 +147,8 @@ int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32
     if (need == 0 && !heap->any_huge) { /* then all are written */
         return FTL_OK;
     }
-    if (need) { /* the span is in no index, and nothing waits unmerged: the rest may change meanwhile */
-        FTLI_ASSERT(heap->quick_pages == 0, "%llu pages wait unmerged", (unsigned long long)heap->quick_pages);
-        if (ftli_heap_charge(heap, need) != FTL_OK) {
-            return FTL_ELIMIT;
-        }
+    if (need && ftli_heap_charge(heap, need) != FTL_OK) { /* the span is in no index: the rest may change meanwhile */
+        return FTL_ELIMIT;
     }
     write_pages(heap, number, pages);
     heap->committed_pages += need;

@@ -18,7 +18,7 @@ extern "C" {
 
 static inline struct ftli_page *ftli_heap_page(const struct ftli_heap *heap, uint32_t number)
 {
-    return ftli_space_page(heap->options.space, number);
+    return ftli_page_at(heap->whole.pages, number);
 }
 
 struct ftli_free_span {
@@ -64,14 +64,34 @@ static inline bool ftli_piece_whole(struct ftli_piece piece)
     return piece.from == 0 && piece.to == FTLI_GRANULE_PAGES;
 }
 
-/* ---- heap.c: the index and its tags. Totals of pages (used, free, committed) are the callers' business. */
+/* ---- heap_free.c: the index and its tags. Totals of pages (used, free, committed) are the callers' business. */
+/* Tags and indexes a free span of at most FTLI_SPAN_MOST pages, whose descriptors are counted and whose neighbours are not free. */
+static inline void ftli_heap_tag_free(struct ftli_free_index *index, struct ftli_page *head, struct ftli_page *tail,
+                                      uint32_t number, uint32_t pages, uint32_t committed)
+{
+    tail->tag = FTLI_PAGE_TAG(FTLI_PAGE_FREE_TAIL, pages);
+    head->tag = FTLI_PAGE_TAG(FTLI_PAGE_FREE, pages); /* of one page it is both */
+    head->committed = committed;
+    ftli_free_index_insert(index, head, number, pages, committed != 0);
+}
+
+static inline void ftli_heap_tag_whole(struct ftli_heap *heap, struct ftli_page *head, struct ftli_page *tail,
+                                       uint32_t number, uint32_t pages)
+{
+    tail->tag = FTLI_PAGE_TAG(FTLI_PAGE_FREE_TAIL, pages);
+    head->tag = FTLI_PAGE_TAG(FTLI_PAGE_FREE, pages); /* of one page it is both */
+    head->committed = pages;
+    ftli_free_index_insert(&heap->whole, head, number, pages, true);
+}
+
+void ftli_heap_add_free(struct ftli_heap *, uint32_t number, uint32_t pages, uint32_t committed); /* does not merge */
 void ftli_heap_put_free(struct ftli_heap *, uint32_t number, uint32_t pages, uint32_t committed); /* merges */
 struct ftli_free_span ftli_heap_take_free(struct ftli_heap *, uint32_t number); /* the one that begins there */
 /* Puts back what is left of a span taken out when start..start + pages - 1 of it, of which `committed` are, leave it. */
 void ftli_heap_carve(struct ftli_heap *, struct ftli_free_span, uint32_t start, uint32_t pages, uint32_t committed);
-void ftli_heap_flush_quick(struct ftli_heap *); /* merges what waits */
 /* A free span and where in it `pages` fit at the alignment (bytes); FTL_ENOMEM. */
 int ftli_heap_find_or_grow(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start);
+/* ---- heap.c */
 int ftli_heap_take_span(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed);
 void ftli_heap_give_span(struct ftli_heap *, uint32_t number, uint32_t pages); /* was used, its head is marked so */
 
@@ -83,8 +103,7 @@ bool ftli_heap_all_zero(const struct ftli_heap *, uint32_t number, uint32_t page
 int ftli_heap_commit(struct ftli_heap *, struct ftli_free_span *, uint32_t number, uint32_t pages);
 /* In a heap with huge granules, whose pages may be committed and not written: these are in use. True: none was written before. */
 bool ftli_heap_write_huge(struct ftli_heap *, uint32_t number, uint32_t pages);
-/* Leave for so many pages more, after what the device has go back for them. FTL_ELIMIT. No span may be out of the index while
- * others wait unmerged. */
+/* Leave for so many pages more, after what the device has go back for them. FTL_ELIMIT. */
 int ftli_heap_charge(struct ftli_heap *, uint32_t pages);
 /* Pages of a slab that went back are used again, and charged. */
 void ftli_heap_bring_back(struct ftli_heap *, uint32_t number);

@@ -112,13 +112,12 @@ static uint64_t purge_span(struct ftli_heap *heap, uint32_t number, uint64_t mos
 static uint64_t purge_bin(struct ftli_heap *heap, const struct ftli_free_index *index, unsigned bin, uint64_t keep,
                           uint64_t budget, enum extent extent)
 {
-    uint32_t at_pages = UINT32_MAX, at = 0, number;
+    uint32_t number = ftli_free_index_next(index, bin, 0), next;
     uint64_t done = 0;
-    while (index->bins[bin].committed && ftli_heap_free_committed_pages(heap) > keep && done < budget &&
-           (number = ftli_free_index_before(index, bin, at_pages, at)) != 0) {
+    for (; number && index->committed[bin] && ftli_heap_free_committed_pages(heap) > keep && done < budget;
+         number = next) {
         const struct ftli_page *head = ftli_heap_page(heap, number);
-        at_pages = head->pages;
-        at = number;
+        next = ftli_free_index_next(index, bin, number); /* what is purged comes back at the front of a list */
         if (head->committed) {
             uint64_t over = ftli_heap_free_committed_pages(heap) - keep;
             done += purge_span(heap, number, over < budget - done ? over : budget - done, extent);
@@ -146,9 +145,6 @@ static size_t purge(struct ftli_heap *heap, uint64_t keep, size_t budget_bytes, 
     uint64_t budget = budget_bytes ? (budget_bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT : UINT64_MAX;
     uint64_t done = 0;
     budget = budget < FTLI_GRANULE_PAGES ? FTLI_GRANULE_PAGES : budget; /* a huge granule goes whole */
-    if (ftli_heap_free_committed_pages(heap) > keep) {
-        ftli_heap_flush_quick(heap);
-    }
     for (enum extent extent = first; extent <= last && done < budget; extent++) {
         if (extent != PARTS_OF_HUGE || heap->any_huge) {
             done += purge_all(heap, keep, budget - done, extent);

@@ -34,11 +34,11 @@ int ftli_heap_detach_segment(struct ftli_heap *heap, size_t bytes, struct ftli_s
 static unsigned detach_from_bin(struct ftli_heap *heap, const struct ftli_free_index *index, unsigned bin,
                                 uint64_t keep_pages, struct ftli_segment *out, unsigned n)
 {
-    uint32_t at_pages = UINT32_MAX, at = 0, number;
+    uint32_t next;
     unsigned done = 0;
-    while (done < n && (number = ftli_free_index_before(index, bin, at_pages, at)) != 0) {
-        at_pages = ftli_heap_page(heap, number)->pages;
-        at = number;
+    for (uint32_t number = ftli_free_index_next(index, bin, 0); number && done < n; number = next) {
+        uint32_t at_pages = ftli_heap_page(heap, number)->pages;
+        next = ftli_free_index_next(index, bin, number);
         uint32_t start = (number + FTLI_GRANULE_PAGES - 1) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
         uint32_t end = (number + at_pages) / FTLI_GRANULE_PAGES * FTLI_GRANULE_PAGES;
         uint64_t free_pages = ftli_heap_free_pages(heap);
@@ -59,11 +59,10 @@ unsigned ftli_heap_detach_free_segments(struct ftli_heap *heap, size_t keep_byte
     if (keep_bytes == 0) {
         ftli_heap_release_spare_slabs(heap);
     }
-    ftli_heap_flush_quick(heap);
     const struct ftli_free_index *indices[] = {&heap->whole, &heap->rest};
     for (unsigned i = 0; i < 2; i++) {
         for (unsigned bin = FTLI_BINS; bin-- > FTLI_EXACT_BINS && done < n;) {
-            if (indices[i]->bins[bin].root != 0)
+            if (indices[i]->first[bin] != 0)
                 done += detach_from_bin(heap, indices[i], bin, keep_pages, out + done, n - done);
         }
     }

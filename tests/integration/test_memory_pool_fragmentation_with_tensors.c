@@ -32,7 +32,7 @@ static void walk_span(const struct ftli_space *space, uint32_t number, uint32_t 
         walk->slab_pages += pages;
     if (state == FTLI_PAGE_USED)
         walk->used_pages += pages;
-    if ((state == FTLI_PAGE_FREE || state == FTLI_PAGE_QUICK) && pages * FTLI_PAGE_BYTES < (1u << 20))
+    if (state == FTLI_PAGE_FREE && pages * FTLI_PAGE_BYTES < (1u << 20))
         walk->short_free += committed * FTLI_PAGE_BYTES;
 }
 

@@ -11,6 +11,7 @@ static struct ftli_space space;
 static struct ftli_free_index by_length;
 static struct {
     uint32_t number, pages;
+    unsigned came; /* the step */
     bool in;
 } spans[SPANS];
 
@@ -19,17 +20,24 @@ static struct ftli_page *page_of(unsigned i)
     return ftli_space_page(&space, spans[i].number);
 }
 
+/* Whether i is to be preferred to j: the shorter, of short ones the newer, of long ones the lower. */
+static bool is_better(unsigned i, unsigned j)
+{
+    if (spans[i].pages != spans[j].pages) {
+        return spans[i].pages < spans[j].pages;
+    }
+    return spans[i].pages < FTLI_EXACT_BINS ? spans[i].came > spans[j].came : spans[i].number < spans[j].number;
+}
+
 static uint32_t fit_by_list(uint32_t pages)
 {
-    uint32_t best = 0, best_pages = UINT32_MAX;
+    unsigned best = SPANS;
     for (unsigned i = 0; i < SPANS; i++) {
-        if (spans[i].in && spans[i].pages >= pages &&
-            (spans[i].pages < best_pages || (spans[i].pages == best_pages && spans[i].number < best))) {
-            best = spans[i].number;
-            best_pages = spans[i].pages;
+        if (spans[i].in && spans[i].pages >= pages && (best == SPANS || is_better(i, best))) {
+            best = i;
         }
     }
-    return best;
+    return best < SPANS ? spans[best].number : 0;
 }
 
 static uint32_t longest_by_list(void)
@@ -48,43 +56,50 @@ Test(free_index, answers_as_a_list_would)
     ftli_random_seed(&random, 5);
     cr_assert_eq(ftli_space_init(&space, (size_t)64 << 20), FTL_OK);
     cr_assert_eq(ftli_space_grow(&space, (size_t)600 << 12, &first, &granules), FTL_OK);
-    by_length.space = &space;
+    by_length.pages = space.pages;
     for (unsigned i = 0; i < SPANS;
          i++) { /* lengths as they come, often the same: the index never looks past the head */
         uint32_t pages = i % 3 == 0 ? 9 + i % 7 : 1 + ftli_random_below(&random, i % 3 == 1 ? 600 : 40000);
         spans[i].number = first + i;
         spans[i].pages = pages;
         ftli_space_page(&space, first + i)->pages = pages & FTLI_SPAN_MOST;
-        ftli_space_page(&space, first + i)->committed = i % 2;
     }
     for (unsigned step = 0; step < 20000; step++) {
         unsigned i = ftli_random_below(&random, SPANS);
         if (spans[i].in) {
-            ftli_free_index_remove(&by_length, page_of(i), spans[i].number);
+            ftli_free_index_remove(&by_length, page_of(i), spans[i].number, spans[i].pages, true);
         } else {
-            ftli_free_index_insert(&by_length, page_of(i), spans[i].number);
+            spans[i].came = step;
+            ftli_free_index_insert(&by_length, page_of(i), spans[i].number, spans[i].pages, true);
         }
         spans[i].in = !spans[i].in;
         uint32_t pages = 1 + ftli_random_below(&random, step % 2 ? 300 : 41000);
         uint32_t found = fit_by_list(pages);
         cr_assert_eq(ftli_free_index_fit(&by_length, pages), found, "step %u: %u pages", step, pages);
-        if (pages < FTLI_EXACT_BINS && found && step % 4 == 0) {
+        if (pages < FTLI_EXACT_BINS && found && step % 4 == 0 && spans[found - first].pages < FTLI_EXACT_BINS) {
             struct ftli_page *page = NULL;
             cr_assert_eq(ftli_free_index_take_fit(&by_length, pages, &page), found, "step %u: %u pages", step, pages);
             cr_assert_eq(page, ftli_space_page(&space, found));
             spans[found - first].in = false;
         }
         cr_assert_eq(ftli_free_index_longest(&by_length), longest_by_list());
+        uint64_t in = 0, in_short = 0;
+        for (unsigned k = 0; k < SPANS; k++) {
+            in += spans[k].in;
+            in_short += spans[k].in && spans[k].pages < 300 ? spans[k].pages : 0;
+        }
+        cr_assert_eq(ftli_free_index_committed(&by_length), in);
+        cr_assert_eq(ftli_free_index_short_pages(&by_length, 300), in_short);
     }
     for (unsigned i = 0; i < SPANS; i++) {
         if (spans[i].in) {
-            ftli_free_index_remove(&by_length, page_of(i), spans[i].number);
+            ftli_free_index_remove(&by_length, page_of(i), spans[i].number, spans[i].pages, true);
         }
     }
     cr_assert_eq(ftli_free_index_fit(&by_length, 1), 0);
     cr_assert_eq(ftli_free_index_longest(&by_length), 0);
     for (unsigned bin = 0; bin < FTLI_BINS; bin++) {
-        cr_assert(by_length.bins[bin].root == 0 && by_length.bins[bin].committed == 0, "bin %u is not empty", bin);
+        cr_assert(by_length.first[bin] == 0 && by_length.committed[bin] == 0, "bin %u is not empty", bin);
     }
     ftli_space_fini(&space);
 }

@@ -30,13 +30,12 @@ static void uncharge(void *context, size_t bytes)
     charged -= bytes;
 }
 
-static void begin(size_t quick_bytes)
+static void begin(void)
 {
     struct ftli_heap_options options = {
         .space = &space,
         .id = 1,
         .grows = true,
-        .quick_bytes = quick_bytes,
         .charge = charge,
         .uncharge = uncharge,
         .context = &charged,
@@ -75,7 +74,8 @@ static char *take(size_t bytes)
 Test(heap, neighbours_merge_whatever_the_order)
 {
     static const unsigned orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
-    begin(0);
+    struct ftli_heap_figures figures;
+    begin();
     for (unsigned o = 0; o < 6; o++) {
         char *blocks[3];
         for (unsigned i = 0; i < 3; i++) {
@@ -86,22 +86,31 @@ Test(heap, neighbours_merge_whatever_the_order)
             cr_assert_eq(ftli_heap_give_pages(&heap, blocks[orders[o][i]]), FTL_OK);
             check("a give");
         }
-        cr_assert_eq(heap.merged_runs, 1);
+        ftli_heap_figures(&heap, &figures);
+        cr_assert_eq(figures.free_runs, 1);
     }
     end();
 }
 
-Test(heap, the_span_freed_last_comes_back_first)
+Test(heap, the_newest_of_the_shortest_that_fit)
 {
-    begin(MIB);
-    char *a = take(100000), *b = take(100000);
-    cr_assert_eq(ftli_heap_give(&heap, a), FTL_OK);
-    cr_assert_eq(ftli_heap_give(&heap, b), FTL_OK);
-    cr_assert_eq(take(100000), b);
-    cr_assert_eq(take(100000), a);
-    cr_assert_eq(ftli_heap_give(&heap, a), FTL_OK);
-    cr_assert_eq(ftli_heap_give(&heap, b), FTL_OK);
-    cr_assert_eq(take(2 * 102400), a, "they merge when a longer request needs them");
+    begin();
+    char *blocks[9];
+    static const size_t pages[9] = {30, 1, 10, 1, 20, 1, 10, 1, 300};
+    for (unsigned i = 0; i < 9; i++) {
+        blocks[i] = take(pages[i] * FTLI_PAGE_BYTES);
+    }
+    static const unsigned order[5] = {6, 0, 8, 4, 2};
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert_eq(ftli_heap_give(&heap, blocks[order[i]]), FTL_OK);
+        check("a give");
+    }
+    cr_assert_eq(take(8 * FTLI_PAGE_BYTES), blocks[2], "10 pages, and given last of two");
+    cr_assert_eq(take(9 * FTLI_PAGE_BYTES), blocks[6]);
+    cr_assert_eq(take(2 * FTLI_PAGE_BYTES), blocks[2] + 8 * FTLI_PAGE_BYTES, "what is left of a span is a span");
+    cr_assert_eq(take(11 * FTLI_PAGE_BYTES), blocks[4]);
+    cr_assert_eq(take(25 * FTLI_PAGE_BYTES), blocks[0]);
+    check("taking");
     end();
 }
 
@@ -110,7 +119,7 @@ Test(heap, wrong_addresses_change_nothing)
     int local;
     void *slots[2];
     unsigned taken;
-    begin(MIB);
+    begin();
     char *block = take(100000);
     cr_assert_eq(ftli_heap_take_slots(&heap, ftli_size_class(100), slots, 2, &taken), FTL_OK);
     cr_assert_eq(ftli_heap_give(&heap, &local), FTL_EINTERNAL);
@@ -140,7 +149,7 @@ Test(heap, wrong_arguments)
     unsigned taken;
     struct ftli_segment segment = {&segment, 2 * MIB};
     struct ftli_heap_options options = {.space = &space, .id = 0};
-    begin(0);
+    begin();
     cr_assert_eq(ftli_heap_init(&child, &options), FTL_EINVAL);
     options = (struct ftli_heap_options){.space = &space, .id = FTLI_HEAPS_MOST};
     cr_assert_eq(ftli_heap_init(&child, &options), FTL_EINVAL);
@@ -162,7 +171,7 @@ Test(heap, no_bytes_and_big_alignments)
 {
     void *out;
     bool zeroed;
-    begin(0);
+    begin();
     cr_assert_eq(ftli_heap_take_pages(&heap, 0, 1, &out, &zeroed), FTL_OK);
     cr_assert_eq(ftli_heap_block_bytes(&space, out), FTLI_PAGE_BYTES);
     cr_assert(zeroed, "fresh pages are zero");
@@ -178,7 +187,7 @@ Test(heap, slots_of_every_class)
 {
     static void *slots[FTLI_SLOT_CLASSES][200];
     unsigned taken;
-    begin(MIB);
+    begin();
     for (unsigned c = 1; c < FTLI_SLOT_CLASSES; c++) {
         cr_assert_eq(ftli_heap_take_slots(&heap, c, slots[c], 200, &taken), FTL_OK);
         cr_assert_eq(taken, 200);
@@ -216,7 +225,7 @@ Test(heap, a_class_that_is_little_used_holds_little)
 {
     void *slot;
     unsigned taken;
-    begin(0);
+    begin();
     for (unsigned c = 1; c < FTLI_SLOT_CLASSES; c++) {
         uint64_t before = heap.slab_pages;
         cr_assert_eq(ftli_heap_take_slots(&heap, c, &slot, 1, &taken), FTL_OK);
@@ -232,7 +241,7 @@ Test(heap, lowest_slab_and_slot_first)
 {
     static void *slots[2000], *again[3];
     unsigned taken;
-    begin(0);
+    begin();
     cr_assert_eq(ftli_heap_take_slots(&heap, 4, slots, 2000, &taken), FTL_OK);
     static const unsigned given[3] = {1500, 3, 700};
     for (unsigned i = 0; i < 3; i++) {
@@ -250,7 +259,7 @@ static unsigned long program(void)
     unsigned taken;
     bool zeroed;
     struct ftli_segment segment;
-    begin(MIB);
+    begin();
     charges = 0;
     for (unsigned i = 0; i < 4; i++) {
         (void)ftli_heap_take_pages(&heap, 50000 + i * 300000, 64, &blocks[i], &zeroed);
@@ -286,7 +295,7 @@ Test(heap, pages_of_free_slots_alone_go_back)
     struct ftli_slab_cursor cursor = {0};
     uint64_t random = 7, live_bytes = 0;
     unsigned taken, low = ftli_size_class(4096);
-    begin(256 << 10);
+    begin();
     for (unsigned i = 0; i < MANY; i++) {
         random = random * UINT64_C(6364136223846793005) + 1;
         classes[i] = low + (unsigned)(random >> 33) % (FTLI_SLOT_CLASSES - low);
@@ -335,7 +344,7 @@ Test(heap, a_slot_whose_pages_went_back_may_meet_the_limit)
     void *blocks[64], *one = blocks;
     unsigned taken, c = ftli_size_class(8192);
     struct ftli_slab_cursor cursor = {0};
-    begin(0);
+    begin();
     cr_assert_eq(ftli_heap_take_slots(&heap, c, blocks, 64, &taken), FTL_OK);
     for (unsigned i = 0; i < taken; i++)
         if (i != 40)
@@ -371,7 +380,7 @@ Test(heap, a_batch_of_slots_cut_short_by_the_limit)
 {
     static void *slots[3000];
     unsigned taken = 0;
-    begin(0);
+    begin();
     fail_at = 3;
     cr_assert_eq(ftli_heap_take_slots(&heap, 16, slots, 3000, &taken), FTL_OK, "what there is");
     cr_assert(taken > 0 && taken < 3000, "%u", taken);
@@ -386,7 +395,7 @@ Test(heap, no_address_space)
 {
     void *out = &space;
     bool zeroed;
-    begin(0);
+    begin();
     char *block = take(MIB);
     struct rlimit before, limit = {(rlim_t)64 << 20, (rlim_t)64 << 20};
     cr_assert_eq(getrlimit(RLIMIT_AS, &before), 0);
@@ -407,7 +416,7 @@ Test(heap, a_child_without_room_says_so)
     void *out;
     bool zeroed;
     struct ftli_segment segment, back[2];
-    begin(0);
+    begin();
     cr_assert_eq(ftli_heap_take_pages(&child, 1, 64, &out, &zeroed), FTL_ENOMEM);
     cr_assert_eq(ftli_heap_detach_segment(&heap, 6 * MIB, &segment), FTL_OK);
     cr_assert_eq(segment.bytes, 6 * MIB);
@@ -427,7 +436,7 @@ Test(heap, a_child_without_room_says_so)
 
 Test(heap, purge_takes_the_longest_first_and_keeps_what_it_is_told)
 {
-    begin(0);
+    begin();
     char *small = take(20 * FTLI_PAGE_BYTES), *between = take(FTLI_PAGE_BYTES), *big = take(5 * MIB);
     char *last = take(FTLI_PAGE_BYTES);
     memset(small, 1, 20 * FTLI_PAGE_BYTES);
@@ -455,7 +464,7 @@ Test(heap, figures_say_what_cannot_serve_a_large_tensor)
     void *slot;
     unsigned taken;
     struct ftli_heap_figures figures;
-    begin(0);
+    begin();
     char *blocks[64];
     for (unsigned i = 0; i < 64; i++) {
         blocks[i] = take(100 * 1024);
@@ -484,7 +493,7 @@ Test(heap, figures_say_what_cannot_serve_a_large_tensor)
 Test(heap, the_walk_finds_damage)
 {
     char why[300];
-    begin(0);
+    begin();
     char *a = take(100000), *b = take(100000);
     cr_assert_eq(ftli_heap_give(&heap, a), FTL_OK);
     uint64_t entry = ftli_space_entry(&space, a);

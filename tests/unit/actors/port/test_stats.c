@@ -126,9 +126,9 @@ Test(stats, the_audit_finds_what_the_counters_do_not_know)
     cr_assert_eq(ftli_runtime_audit(runtime, why, sizeof why), FTL_EINTERNAL);
     cr_assert_not_null(strstr(why, "heaps have given out"), "%s", why);
     (void)ftli_u64_fetch_add_relaxed(depot, UINT64_MAX);
-    runtime->device->shards[0].heap.merged_runs++;
+    runtime->device->shards[0].heap.rest_runs++;
     cr_assert_eq(ftli_runtime_audit(runtime, why, sizeof why), FTL_EINTERNAL);
-    runtime->device->shards[0].heap.merged_runs--;
+    runtime->device->shards[0].heap.rest_runs--;
     must_agree(runtime);
     close_with_some_of_all(runtime, pinned);
 }
