@@ -40,13 +40,10 @@ static void split(const struct ftli_free_index *index, uint32_t tree, uint64_t a
     *after = 0;
 }
 
-void ftli_free_index_insert_long(struct ftli_free_index *index, struct ftli_page *page, uint32_t number, bool committed)
+void ftli_free_index_insert_among(struct ftli_free_index *index, struct ftli_page *page, uint32_t number, unsigned bin)
 {
-    unsigned bin = ftli_free_index_bin(page->pages);
     uint64_t at = node_key(page, number);
     uint32_t mine = priority(number);
-    index->committed[bin] += committed;
-    index->filled[bin / 64] |= (uint64_t)1 << (bin % 64);
     uint32_t *link = &index->first[bin];
     while (*link && priority(*link) > mine) {
         struct ftli_page *other = node(index, *link);
@@ -60,11 +57,9 @@ void ftli_free_index_insert_long(struct ftli_free_index *index, struct ftli_page
     *link = number;
 }
 
-void ftli_free_index_remove_long(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number,
-                                 bool committed)
+void ftli_free_index_remove_among(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number,
+                                  unsigned bin)
 {
-    unsigned bin = ftli_free_index_bin(page->pages);
-    index->committed[bin] -= committed;
     uint64_t at = node_key(page, number);
     uint32_t *link = &index->first[bin];
     while (*link != number) {

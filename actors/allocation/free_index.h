@@ -60,58 +60,71 @@ FTLI_INLINE uint32_t ftli_free_index_from(struct ftli_free_index *index, unsigne
 /* The shortest span of at least `pages`, among equals of an exact bin the one that came last, else the lowest; 0: none. */
 uint32_t ftli_free_index_fit(struct ftli_free_index *, uint32_t pages);
 
-void ftli_free_index_insert_long(struct ftli_free_index *, struct ftli_page *, uint32_t number, bool committed);
-void ftli_free_index_remove_long(struct ftli_free_index *, const struct ftli_page *, uint32_t number, bool committed);
+void ftli_free_index_insert_among(struct ftli_free_index *, struct ftli_page *, uint32_t number, unsigned bin);
+void ftli_free_index_remove_among(struct ftli_free_index *, const struct ftli_page *, uint32_t number, unsigned bin);
 
 /* page: of the span's first page, `number`; its tag is written. committed: whether it has committed pages. */
 FTLI_INLINE void ftli_free_index_insert(struct ftli_free_index *index, struct ftli_page *page, uint32_t number,
                                         uint32_t pages, bool committed)
 {
-    if (FTLI_UNLIKELY(pages >= FTLI_EXACT_BINS)) {
-        ftli_free_index_insert_long(index, page, number, committed);
-        return;
-    }
-    uint32_t next = index->first[pages];
-    index->committed[pages] += committed;
-    index->filled[pages / 64] |= (uint64_t)1 << (pages % 64);
+    unsigned bin = ftli_free_index_bin(pages);
+    uint32_t next = index->first[bin];
+    index->committed[bin] += committed;
     page->left = 0;
     page->right = next;
-    index->first[pages] = number;
-    if (next) {
+    index->first[bin] = number;
+    if (next == 0) {
+        index->filled[bin / 64] |= (uint64_t)1 << (bin % 64);
+    } else if (FTLI_LIKELY(bin < FTLI_EXACT_BINS)) {
         ftli_page_at(index->pages, next)->left = number;
+    } else {
+        index->first[bin] = next;
+        ftli_free_index_insert_among(index, page, number, bin);
     }
+}
+
+/* Its removal from a tree of several is a call; all others are a few instructions. */
+FTLI_INLINE bool ftli_free_index_is_among(const struct ftli_free_index *index, const struct ftli_page *page,
+                                          uint32_t number, uint32_t pages)
+{
+    return FTLI_UNLIKELY(pages >= FTLI_EXACT_BINS) &&
+           ((page->left | page->right) != 0 || index->first[ftli_free_index_bin(pages)] != number);
 }
 
 FTLI_INLINE void ftli_free_index_remove(struct ftli_free_index *index, const struct ftli_page *page, uint32_t number,
                                         uint32_t pages, bool committed)
 {
-    if (FTLI_UNLIKELY(pages >= FTLI_EXACT_BINS)) {
-        ftli_free_index_remove_long(index, page, number, committed);
+    unsigned bin = ftli_free_index_bin(pages);
+    index->committed[bin] -= committed;
+    if (ftli_free_index_is_among(index, page, number, pages)) {
+        ftli_free_index_remove_among(index, page, number, bin);
         return;
     }
     uint32_t before = page->left, next = page->right;
-    index->committed[pages] -= committed;
     if (before) {
         ftli_page_at(index->pages, before)->right = next;
     } else {
-        index->first[pages] = next;
+        index->first[bin] = next;
     }
     if (next) {
         ftli_page_at(index->pages, next)->left = before;
     }
 }
 
-/* Takes out what ftli_free_index_fit finds, if that is shorter than FTLI_EXACT_BINS and all of the index's spans have committed
- * pages. pages: less than FTLI_EXACT_BINS. 0: it is longer, or there is none. */
+/* Takes out what ftli_free_index_fit finds, if that is not in a tree of several; all of the index's spans have committed pages.
+ * pages: less than FTLI_EXACT_BINS. 0: it is, or there is none. */
 FTLI_INLINE uint32_t ftli_free_index_take_fit(struct ftli_free_index *index, uint32_t pages, struct ftli_page **page)
 {
     unsigned bin = pages;
     uint32_t number = ftli_free_index_from(index, &bin);
-    if (FTLI_UNLIKELY(number == 0 || bin >= FTLI_EXACT_BINS)) {
+    if (FTLI_UNLIKELY(number == 0)) {
         return 0;
     }
     *page = ftli_page_at(index->pages, number);
     uint32_t next = (*page)->right;
+    if (FTLI_UNLIKELY(bin >= FTLI_EXACT_BINS) && (next | (*page)->left) != 0) {
+        return 0;
+    }
     index->committed[bin]--;
     index->first[bin] = next;
     if (next) {

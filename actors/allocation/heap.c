@@ -152,11 +152,11 @@ static FTLI_NOINLINE struct ftli_page *across(const struct ftli_heap *heap, stru
     return ftli_space_joined(heap->options.space, border, heap->options.id) ? ftli_heap_page(heap, number) : page;
 }
 
-/* The usual give: what lies beside it is in use, or free and wholly committed, and leaves the index to be merged. long_too: and may
- * be of the long ones, whose removal is a call. */
+/* The usual give: what lies beside it is in use, or free and wholly committed, and leaves the index to be merged. calls: also where
+ * that is a call; without it no register is saved. */
 static FTLI_NOINLINE void give(struct ftli_heap *, struct ftli_page *, uint32_t number, uint32_t pages);
 FTLI_INLINE void give_between(struct ftli_heap *heap, struct ftli_page *page, uint32_t number, uint32_t pages,
-                              bool long_too)
+                              bool calls)
 {
     uint32_t place = number % FTLI_GRANULE_PAGES, end = number + pages, less = 0, more = 0;
     struct ftli_page *before = FTLI_LIKELY(place != 0) ? page - 1 : across(heap, page, number - 1, number);
@@ -178,7 +178,8 @@ FTLI_INLINE void give_between(struct ftli_heap *heap, struct ftli_page *page, ui
             return;
         }
     }
-    if (!long_too && FTLI_UNLIKELY((less | more) >= FTLI_EXACT_BINS)) {
+    if (!calls && ((less && ftli_free_index_is_among(&heap->whole, head, number - less, less)) ||
+                   (more && ftli_free_index_is_among(&heap->whole, after, end, more)))) {
         give(heap, page, number, pages);
         return;
     }
