@@ -82,7 +82,7 @@ int ftli_heap_donate(struct ftli_heap *, const struct ftli_segment *);
 /* ---- giving back to the OS. Free committed pages beyond keep_bytes, longest runs first, highest pages first, at most
  * about budget_bytes in one call (0: no bound). Returns what was given back. */
 size_t ftli_heap_purge(struct ftli_heap *, size_t keep_bytes, size_t budget_bytes);
-size_t ftli_heap_free_resident_bytes(const struct ftli_heap *); /* free and committed */
+static inline size_t ftli_heap_free_resident_bytes(const struct ftli_heap *); /* free and committed */
 /* Pages of slabs that hold free slots alone: those of up to `most` slabs from the cursor on go back if nothing changed in the slab
  * since the pass before, or (all) in any case. Classes of less than 1 KiB are passed by. True: the pass is over, and the cursor
  * is zero again. The pages come back, charged, when a slot in them is taken. */
@@ -145,6 +145,11 @@ struct ftli_heap {
     struct ftli_free_index whole; /* free spans of which every page is committed */
     struct ftli_free_index rest;  /* the other free spans */
 };
+
+static inline size_t ftli_heap_free_resident_bytes(const struct ftli_heap *heap)
+{
+    return (size_t)(heap->committed_pages + heap->gone_pages - heap->used_pages) << FTLI_PAGE_SHIFT;
+}
 
 #if defined __cplusplus
 }

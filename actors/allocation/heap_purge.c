@@ -168,8 +168,3 @@ size_t ftli_heap_trade(struct ftli_heap *heap, size_t bytes, bool parts)
 {
     return purge(heap, 0, bytes, WHOLE_GRANULES, parts ? PARTS_OF_HUGE : WHOLE_GRANULES);
 }
-
-size_t ftli_heap_free_resident_bytes(const struct ftli_heap *heap)
-{
-    return (size_t)ftli_heap_free_committed_pages(heap) << FTLI_PAGE_SHIFT;
-}

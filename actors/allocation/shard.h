@@ -97,6 +97,13 @@ FTLI_INLINE void ftli_shard_count_out(struct ftli_shard *shard, uint64_t bytes)
     ftli_u64_store_relaxed(&shard->out_bytes, ftli_u64_load_relaxed(&shard->out_bytes) + bytes);
 }
 
+/* ftli_allocation_need_tick, in line. */
+FTLI_INLINE void ftli_shard_need_tick(struct ftli_device *device)
+{
+    if (FTLI_UNLIKELY(device->strict || ftli_u32_load_seq_cst(&device->ticking) == 0)) /* pairs: tick-again */
+        ftli_allocation_need_tick(device);
+}
+
 /* More is in tensors than ever, by 1 %: a moment to look at the peak. */
 FTLI_INLINE bool ftli_shard_is_most(struct ftli_shard *shard)
 {

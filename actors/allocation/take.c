@@ -282,11 +282,47 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
     return status;
 }
 
+/* The usual way of a middle size that is not at hand: the home shard is free and has no mail, but a header and a span. False: nothing
+ * happened. */
+static bool take_at_home(struct ftli_device *device, uint32_t *home, uint64_t block_bytes, struct ftli_pages *out)
+{
+    struct ftli_shard *shard = ftli_shard_child(device, *home);
+    if (ftli_u32_load_relaxed(&device->mail) != 0 || ftli_u32_load_relaxed(&shard->token.word) != FTLI_TOKEN_FREE ||
+        !ftli_token_try_take(&shard->token))
+        return false;
+    void *block;
+    if (FTLI_UNLIKELY(shard->bare == NULL || !ftli_shard_is_empty(shard) ||
+                      ftli_heap_take_pages(&shard->heap, block_bytes, FTLI_PAGE_BYTES, &block, &out->zeroed) !=
+                          FTL_OK)) {
+        ftli_token_release(&shard->token);
+        return false;
+    }
+    struct ftli_header *header = ftli_header_of_link(shard->bare);
+    shard->bare = shard->bare->next;
+    shard->bare_count--;
+    ftli_u64_store_release(&header->data, (uint64_t)(uintptr_t)block);
+    ftli_u64_store_release(&header->record,
+                           ftli_record_make(ftli_table_slot(device->table, header), 0, device->index, 0));
+    ftli_u64_store_release(&header->size, ftli_size_make(block_bytes, 0, 0));
+    ftli_shard_count_out(shard, block_bytes);
+    out->most = ftli_shard_is_most(shard);
+    out->header = header;
+    release(shard);
+    *home += UINT32_C(1) << 16;
+    ftli_shard_need_tick(device);
+    return true;
+}
+
 bool ftli_allocation_take_middle(struct ftli_device *device, uint32_t *home, unsigned place, uint64_t bytes,
                                  struct ftli_pages *out)
 {
+    uint64_t block_bytes = ftli_shelf_block_bytes(place);
     out->header = ftli_allocation_take_shelved(device, home, place, &out->most);
-    return FTLI_LIKELY(out->header != NULL) || ftli_allocation_take_pages(device, home, bytes, 64, out) == FTL_OK;
+    if (FTLI_LIKELY(out->header != NULL))
+        return true;
+    bool at_home = block_bytes < device->settings.large_bytes && device->shard_count > 1;
+    return (FTLI_LIKELY(at_home) && take_at_home(device, home, block_bytes, out)) ||
+           ftli_allocation_take_pages(device, home, bytes, 64, out) == FTL_OK;
 }
 
 int ftli_allocation_take_bare(struct ftli_device *device, uint32_t *home, struct ftli_header **out)
