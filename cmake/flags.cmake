@@ -19,5 +19,6 @@ target_compile_options(fettle_flags INTERFACE
   $<$<BOOL:${FETTLE_WERROR}>:-Werror>)
 if(FETTLE_SANITIZE)
   # Instrumented code makes gcc see paths and conversions that are not there; the other builds have these warnings.
-  target_compile_options(fettle_flags INTERFACE -Wno-maybe-uninitialized -Wno-conversion)
+  target_compile_options(fettle_flags INTERFACE -Wno-conversion
+    $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()

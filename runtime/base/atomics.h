@@ -115,10 +115,15 @@ FTLI_DEFINE_ATOMIC(pointer, ftli_atomic_pointer, void *)
     /* A counter with one writer: a plain addition that readers may load at any time. */ \
     FTLI_INLINE void ftli_##name##_add_owner(type *a, value v)                           \
     {                                                                                    \
-        FTLI_ADD_OWNER(a, v);                                                            \
+        FTLI_ADD_OWNER(name, a, v);                                                      \
     }
 
 /* Where a processor's instruction says in one what the builtins say in two. ThreadSanitizer must see the builtins. */
+#if defined __has_feature
+#if __has_feature(thread_sanitizer) && !defined __SANITIZE_THREAD__
+#define __SANITIZE_THREAD__ 1 /* as gcc says it */
+#endif
+#endif
 #if defined __x86_64__ && !defined __SANITIZE_THREAD__
 #define FTLI_X86 1
 #else
@@ -128,9 +133,12 @@ FTLI_DEFINE_ATOMIC(pointer, ftli_atomic_pointer, void *)
 /* On x86-64 one instruction with memory: its load and its store are not one step for others, and need not be, since nobody
  * else writes; the clobber makes it a release for the compiler, and every store is one for the processor. */
 #if FTLI_X86
-#define FTLI_ADD_OWNER(a, v) __asm__ __volatile__("add%z0 %1, %0" : "+m"((a)->word) : "re"(v) : "cc", "memory")
+#define FTLI_LETTER_u32 "l"
+#define FTLI_LETTER_u64 "q"
+#define FTLI_ADD_OWNER(name, a, v) \
+    __asm__ __volatile__("add" FTLI_LETTER_##name " %1, %0" : "+m"((a)->word) : "re"(v) : "cc", "memory")
 #else
-#define FTLI_ADD_OWNER(a, v) \
+#define FTLI_ADD_OWNER(name, a, v) \
     __atomic_store_n(&(a)->word, __atomic_load_n(&(a)->word, __ATOMIC_RELAXED) + (v), __ATOMIC_RELEASE)
 #endif
 
