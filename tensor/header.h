@@ -28,15 +28,15 @@ struct ftli_header {
         ftli_atomic_u32 small_size; /* its low half: the bytes of a tensor that has a size class */
     };
     ftli_atomic_u64 record; /* id 32 | size class 8 | device 8 | flags 16 */
-    ftli_atomic_u32 stamp;  /* milliseconds since the runtime opened, coarse */
-    ftli_atomic_u32 cold;   /* cell of the extension; 0: none */
     ftli_atomic_u64 dimensions_low;
     union {
         struct {
+            ftli_atomic_u32 stamp; /* milliseconds since the runtime opened, coarse */
+            ftli_atomic_u32 cold;  /* cell of the extension; 0: none */
             ftli_atomic_u32 dimensions_high;
             ftli_atomic_u32 scope; /* ended 1 | port 11 | slot of the scope 20, 0: none */
         };
-        ftli_atomic_u64 scope_and_high; /* both, for new */
+        ftli_atomic_u64 birth[2]; /* all four, for new: what a port gives every tensor */
     };
 };
 

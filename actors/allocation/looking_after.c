@@ -37,8 +37,9 @@ static void open_magazine(struct ftli_device *device, struct ftli_magazine *maga
 {
     uint32_t count = ftli_u32_load_relaxed(&magazine->count);
     for (uint32_t i = 0; i < count; i++) {
-        ftli_header_address(magazine->entries[i], FTLI_PURPOSE_GIVE_BACK, 0, 0);
-        ftli_allocation_post(device, magazine->entries[i]);
+        struct ftli_header *header = ftli_entry_header(device->table, magazine->entries[i]);
+        ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
+        ftli_allocation_post(device, header);
     }
     ftli_u32_store_relaxed(&magazine->count, 0);
     ftli_depot_give(&device->depot, magazine, 0); /* an empty one has no lane */

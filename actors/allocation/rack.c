@@ -61,6 +61,7 @@ static int64_t cost(const struct ftli_device *device, unsigned c)
 
 void ftli_rack_init(struct ftli_rack *rack, const struct ftli_device *device)
 {
+    rack->table = device->table;
     for (unsigned c = 0; c < FTLI_CLASSES; c++) {
         load(rack, c, &ftli_no_magazine);
         set_previous(rack, c, &ftli_no_magazine);
@@ -183,10 +184,10 @@ bool ftli_allocation_stow(struct ftli_device *device, struct ftli_rack *rack, un
 }
 
 /* The headers of a magazine were written by another processor, it may be: their lines come together instead of one by one. */
-static void prefetch(const struct ftli_magazine *magazine)
+static void prefetch(const struct ftli_table *table, const struct ftli_magazine *magazine)
 {
     for (uint32_t i = count_of(magazine); i-- > 0;)
-        __builtin_prefetch(magazine->entries[i], 1);
+        __builtin_prefetch(ftli_entry_header(table, magazine->entries[i]), 1);
 }
 
 /* A full magazine of the depot becomes the loaded one. */
@@ -201,7 +202,7 @@ static bool load_full(struct ftli_rack *rack, struct ftli_device *device, unsign
             rack->budget_bytes += cost(device, c);
         return false;
     }
-    prefetch(full);
+    prefetch(device->table, full);
     if (first)
         ftli_depot_give(&device->depot, unload(rack, c), rack->lane);
     load(rack, c, full);
@@ -259,9 +260,12 @@ int ftli_allocation_refill(struct ftli_device *device, struct ftli_rack *rack, u
         /* Half a magazine: what comes back has room, and a class that is used little holds little. */
         struct ftli_magazine *loaded = loaded_of(rack, c);
         uint32_t n = (loaded->capacity + 1u) / 2u;
-        int taken = ftli_shard_carve(device, home, c, loaded->entries, n);
+        struct ftli_header *headers[FTLI_MAGAZINE_MOST];
+        int taken = ftli_shard_carve(device, home, c, headers, n);
         if (taken < 0)
             return taken;
+        for (int i = 0; i < taken; i++)
+            loaded->entries[i] = ftli_table_handle(device->table, headers[i]);
         ftli_pointer_store_relaxed(&rack->top[c], loaded->entries + taken);
     }
     leave_spares(device, c);

@@ -39,7 +39,7 @@ void ftli_allocation_lay(struct ftli_device *device, unsigned c, struct ftli_hea
         }
     }
     uint32_t count = ftli_u32_load_relaxed(&magazine->count);
-    magazine->entries[count] = header;
+    magazine->entries[count] = ftli_handle_make(device->table->runtime, ftli_table_slot(device->table, header), 0);
     ftli_u32_store_relaxed(&magazine->count, count + 1);
     if (FTLI_UNLIKELY(count + 1 == magazine->capacity))
         give(device, magazine);

@@ -34,16 +34,29 @@ void ftli_deliver(struct ftl_runtime *, struct ftli_header *);
 /* What a stale handle answers: FTL_ECLOSED of a runtime that is closed, else FTL_ESTALE; counted. */
 int ftli_stale(uint64_t id);
 
+/* A new that the fast path does not know: any, or one without options and scope, of up to four dimensions, inside the port, which is left. */
+int ftli_new_checked(struct ftl_runtime *, ftl_dtype, uint32_t ndim, const int64_t *shape, const ftl_tensor_options *,
+                     ftl_tensor *out);
+int ftli_new_plain(struct ftli_port *, ftl_dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out);
+
 /* ---- the end of a new of a small tensor */
+/* The fields that every tensor has, but for its shape; the record is its header's already, and it has no extension. The word is stored
+ * last: pairs: word-live. */
+FTLI_INLINE void ftli_new_fill(struct ftli_header *header, uint64_t size, const struct ftli_port *port)
+{
+    ftli_u64_store_release(&header->size, size);
+    ftli_u64_copy_two(header->birth, port->birth); /* before a shape that needs its part of it */
+}
+
 /* The header is this thread's, its fields are filled; the port is left. c is 8 * the size class. */
-FTLI_INLINE int ftli_new_finish(struct ftli_port *port, struct ftli_header *header, uint64_t flags, size_t c,
-                                uint64_t bytes, ftl_tensor *out)
+FTLI_INLINE int ftli_new_finish(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint64_t flags,
+                                size_t c, uint64_t bytes, ftl_tensor *out)
 {
     ftli_u64_add_owner(FTLI_AT(port->counters.created, c), 1);
     ftli_u64_add_owner(&port->counters.created_bytes, bytes);
-    uint64_t word = ftli_u64_load_relaxed(&header->word);
-    ftli_u64_store_release(&header->word, word + (FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE) + flags);
-    out->id = ftli_port_handle(port, header) | word >> FTLI_WORD_GENERATION_SHIFT; /* stored: pairs: word-live */
+    ftli_u64_store_release(&header->word, (id << FTLI_WORD_GENERATION_SHIFT) +
+                                              (FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE) + flags);
+    out->id = id; /* stored: pairs: word-live */
     ftli_port_leave(port);
     return FTL_OK;
 }
@@ -55,13 +68,13 @@ int ftli_new_sampled(struct ftli_port *, struct ftli_header *, size_t c, uint64_
 /* ---- the end of a drop in place */
 /* The magazine of the class is full. */
 int ftli_drop_stow(struct ftli_port *, struct ftli_header *, unsigned size_class);
-/* The header is FREE and this thread's; the port is left. */
-FTLI_INLINE int ftli_drop_finish(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+/* The header is FREE and this thread's; the port is left. next_id: the handle of its next tensor. c is 8 * the size class. */
+FTLI_INLINE int ftli_drop_finish(struct ftli_port *port, struct ftli_header *header, uint64_t next_id, size_t c,
+                                 uint64_t bytes)
 {
-    size_t c = ftli_record_class_offset(record);
-    ftli_u64_add_owner(&port->counters.immediate_bytes, ftli_u32_load_relaxed(&header->small_size));
+    ftli_u64_add_owner(&port->counters.immediate_bytes, bytes);
     ftli_u64_add_owner(FTLI_AT(port->counters.immediate, c), 1);
-    if (FTLI_UNLIKELY(!ftli_rack_give_at(&port->rack, c, header)))
+    if (FTLI_UNLIKELY(!ftli_rack_give_at(&port->rack, c, next_id)))
         return ftli_drop_stow(port, header, (unsigned)(c / 8));
     ftli_port_leave(port);
     return FTL_OK;
@@ -72,11 +85,10 @@ int ftli_drop_sampled(struct ftli_port *, struct ftli_header *, uint64_t record)
 /* ---- sampling. The countdown of the size class came to its end: SLOW if this one is sampled, else 0. */
 uint64_t ftli_sample_class(struct ftli_port *, struct ftli_header *, unsigned size_class, uint64_t bytes);
 /* The same of a size without a class: every one is shown to it. */
-uint64_t ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
+uint64_t ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t bytes);
 /* A port's next countdown of a tier or of a class, its first one too; 0: it is not sampled. */
 uint32_t ftli_sample_countdown(struct ftli_port *, unsigned tier);
 uint32_t ftli_sample_class_countdown(struct ftli_port *, unsigned size_class);
-void ftli_sample_new(struct ftli_port *, struct ftli_header *, uint64_t bytes, uint32_t stamp_ms);
 void ftli_sample_drop(struct ftli_port *, const struct ftli_header *);
 
 /* Coarse milliseconds since the runtime opened, refreshed. */

@@ -273,10 +273,14 @@ int ftl_tensor_drop(ftl_tensor tensor)
     uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;
     /* Looked at first: a compare-and-swap that fails costs as much as one that does not, and larger ones are always SLOW. */
     if (FTLI_UNLIKELY(!ftli_u64_equals_acquire(&header->word,
-                                               generation_bits + FTLI_WORD_FIXED + FTLI_WORD_REFERENCE + FTLI_LIVE) ||
-                      !ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))
+                                               generation_bits + FTLI_WORD_FIXED + FTLI_WORD_REFERENCE + FTLI_LIVE)))
         return drop_in_port(port, header, generation_bits);
-    return ftli_drop_finish(port, header, ftli_u64_load_relaxed(&header->record));
+    /* Read before the compare-and-swap, which all loads behind it wait for: while it is live its class and size stay. */
+    size_t c = ftli_record_class_offset(ftli_u64_load_acquire(&header->record)); /* pairs: word-live */
+    uint64_t bytes = ftli_u32_load_acquire(&header->small_size);
+    if (FTLI_UNLIKELY(!ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))
+        return drop_in_port(port, header, generation_bits);
+    return ftli_drop_finish(port, header, tensor.id + 1, c, bytes); /* the generation was not the last */
 }
 
 int ftl_tensor_retain(ftl_tensor tensor)

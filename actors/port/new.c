@@ -1,4 +1,4 @@
-/* A new: the fast path for small tensors without options, and the way through options for all others. */
+/* A new, but for the fast path (new_small.c): through options, or without them. */
 #include <string.h>
 
 #include "actors/port/back_pressure.h"
@@ -70,15 +70,6 @@ static int extend(struct ftl_runtime *runtime, struct ftli_header *header, const
     }
     ftli_u32_store_release(&header->cold, cold);
     return FTL_OK;
-}
-
-/* The fields that every tensor has, but for its shape; the record is its header's already. The word is stored last: pairs:
- * word-live. */
-FTLI_INLINE void fill(struct ftli_header *header, uint64_t size, uint32_t stamp_ms, uint64_t scope)
-{
-    ftli_u64_store_release(&header->size, size);
-    ftli_u32_store_release(&header->stamp, stamp_ms);
-    ftli_u64_store_release(&header->scope_and_high, scope); /* before a shape that needs its half of it */
 }
 
 /* ---- the slow way ---------------------------------------------------------------------------------------------------- */
@@ -162,14 +153,13 @@ static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigne
     ftli_allocation_post(device, header);
 }
 
-static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes,
-                        uint32_t stamp_ms)
+static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes)
 {
     struct ftli_port *port = agent->port;
     if (port == NULL)
         return;
     if (c == 0)
-        (void)ftli_sample_other(port, header, bytes, stamp_ms);
+        (void)ftli_sample_other(port, header, bytes);
     else if (--port->countdown[c] == 0)
         (void)ftli_sample_class(port, header, c, bytes);
 }
@@ -183,14 +173,16 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
                                                                     : ftli_stamp_refresh(runtime);
     uint64_t scope = birth->scope != 0 ? (uint64_t)ftli_handle_slot(birth->scope) << 32 : 0;
     if (agent->port != NULL)
-        scope |= agent->port->born_scope;
-    fill(header, ftli_size_make(birth->bytes, birth->dtype, birth->ndim), stamp_ms, scope);
+        scope |= ftli_u64_load_relaxed(&agent->port->born_scope);
+    ftli_u64_store_release(&header->size, ftli_size_make(birth->bytes, birth->dtype, birth->ndim));
+    ftli_u32_store_release(&header->stamp, stamp_ms);
+    ftli_u64_store_release(&header->birth[1], scope);
     if (ftli_shape_fits(birth->ndim, birth->shape))
         ftli_shape_pack(header, birth->ndim, birth->shape);
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     uint32_t kept = ftli_record_flags(record) & FTLI_HEADER_LARGE;
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | kept | flags);
-    note_sample(agent, header, c, birth->bytes, stamp_ms);
+    note_sample(agent, header, c, birth->bytes);
     bool slow = ftli_record_flags(ftli_u64_load_relaxed(&header->record)) != 0 ||
                 ftli_u32_load_relaxed(&header->cold) != 0 || runtime->cleanup.every_drop_is_a_message;
     if (c == 0)
@@ -321,8 +313,8 @@ static inline bool plain_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *sh
     return true;
 }
 
-static FTLI_NOINLINE int new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                     const ftl_tensor_options *options, ftl_tensor *out)
+int ftli_new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                     const ftl_tensor_options *options, ftl_tensor *out)
 {
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
@@ -371,8 +363,7 @@ static FTLI_NOINLINE void look_at_backlog(struct ftli_port *port)
 }
 
 /* The port is entered. */
-static FTLI_NOINLINE int new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                   ftl_tensor *out)
+int ftli_new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out)
 {
     struct ftl_runtime *runtime = port->owner;
     struct ftli_header *header = NULL;
@@ -389,10 +380,9 @@ static FTLI_NOINLINE int new_plain(struct ftli_port *port, ftl_dtype dtype, uint
     }
     if (FTLI_UNLIKELY(header == NULL)) {
         ftli_port_leave(port);
-        return new_checked(runtime, dtype, ndim, shape, NULL, out);
+        return ftli_new_checked(runtime, dtype, ndim, shape, NULL, out);
     }
-    uint32_t stamp_ms = ftli_u32_load_relaxed(&port->stamp_ms);
-    fill(header, ftli_size_make(bytes, dtype, ndim), stamp_ms, port->born_scope);
+    ftli_new_fill(header, ftli_size_make(bytes, dtype, ndim), port);
     ftli_shape_pack(header, ndim, shape);
     uint64_t flags = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_SLOW : 0;
     unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
@@ -401,80 +391,10 @@ static FTLI_NOINLINE int new_plain(struct ftli_port *port, ftl_dtype dtype, uint
             flags |= ftli_sample_class(port, header, c, bytes);
     } else {
         ftli_u64_add_owner(&port->counters.created_page_bytes, ftli_pages_block_bytes(bytes));
-        flags |= ftli_sample_other(port, header, bytes, stamp_ms);
+        flags |= ftli_sample_other(port, header, bytes);
     }
     if (FTLI_UNLIKELY(most))
         ftli_runtime_look_at_peak(runtime);
-    return ftli_new_finish(port, header, flags, c * sizeof(uint64_t), bytes, out);
-}
-
-/* ---- the fast path --------------------------------------------------------------------------------------------------- */
-
-/* No header of the class is at hand: the previous magazine, or a full one of the depot; at last the general way, which carves.
- * One slow new in sixteen goes there in any case, to look at the backlog. */
-static FTLI_NOINLINE int refill_and_go_on(struct ftli_port *port, uint64_t size, uint64_t elements, uint64_t flags,
-                                          size_t c, ftl_tensor *out)
-{
-    struct ftl_runtime *runtime = port->owner;
-    struct ftli_header *header = NULL;
-    if (c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
-        header = ftli_allocation_refill_ready(runtime->device, &port->rack, (unsigned)(c / 8));
-    if (header == NULL) {
-        int64_t shape = (int64_t)elements;
-        return new_plain(port, ftli_size_dtype(size), 1, &shape, out);
-    }
-    ftli_thread.slow_news++;
-    ftli_u64_store_release(&header->dimensions_low, elements);
-    fill(header, size, ftli_u32_load_relaxed(&port->stamp_ms), port->born_scope);
-    if (ftli_count_down(FTLI_AT(port->countdown, c)))
-        return ftli_new_sampled(port, header, c, ftli_size_bytes(size), flags, out);
-    return ftli_new_finish(port, header, flags, c, ftli_size_bytes(size), out);
-}
-
-/* The port is entered; the rest of the way. flags: what else stands in a new word. No register is saved here: whatever there is to do
- * besides is a call at its end. */
-FTLI_INLINE int new_small(struct ftli_port *port, ftl_dtype dtype, uint64_t elements, ftl_tensor *out, uint64_t flags)
-{
-    uint64_t bits = elements * ftli_small.bits[dtype - 1];
-    size_t c = ftli_small.class_offsets[(bits + 8 * FTLI_SMALL_UNIT_BYTES - 1) / (8 * FTLI_SMALL_UNIT_BYTES)];
-    uint64_t bytes = (bits + 7) / 8;
-    uint64_t size = bytes + ftli_small.kinds[dtype - 1];
-    struct ftli_header *header = ftli_rack_take_at(&port->rack, c); /* class 0 has none */
-    if (FTLI_UNLIKELY(header == NULL))
-        return refill_and_go_on(port, size, elements, flags, c, out);
-    ftli_u64_store_release(&header->dimensions_low, elements);
-    fill(header, size, ftli_u32_load_relaxed(&port->stamp_ms), port->born_scope);
-    if (FTLI_UNLIKELY(
-            ftli_count_down(FTLI_AT(port->countdown, c)))) /* a class that is not sampled comes round in 2^64 */
-        return ftli_new_sampled(port, header, c, bytes, flags, out);
-    return ftli_new_finish(port, header, flags, c, bytes, out);
-}
-
-/* One dimension, no options, no scope, a size that may have a class. */
-#define IS_SMALL(dtype, ndim, shape, options, out)                                                            \
-    (((ndim - 1) | (uintptr_t)options) == 0 && shape != NULL && out != NULL && dtype - 1 < FTLI_DTYPES - 1 && \
-     (uint64_t)*shape <= FTLI_CLASS_MAX_BYTES)
-
-/* What is small or plain where every drop is a message, and says so in its word from birth; and what is plain. */
-static FTLI_NOINLINE int new_elsewhere(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                       const ftl_tensor_options *options, ftl_tensor *out)
-{
-    struct ftli_port *port = ftli_thread.port;
-    bool message = ftli_thread.fast_message == runtime;
-    if ((ftli_thread.fast != runtime && !message) || ndim - 1 >= 4 || options != NULL || shape == NULL || out == NULL ||
-        !ftli_port_enter_fast(port))
-        return new_checked(runtime, dtype, ndim, shape, options, out);
-    if (message && IS_SMALL(dtype, ndim, shape, options, out))
-        return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
-    return new_plain(port, dtype, ndim, shape, out);
-}
-
-int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                   const ftl_tensor_options *options, ftl_tensor *out)
-{
-    struct ftli_port *port = ftli_thread.port;
-    if (FTLI_UNLIKELY(ftli_thread.fast != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
-                      !ftli_port_enter_fast(port)))
-        return new_elsewhere(runtime, dtype, ndim, shape, options, out);
-    return new_small(port, dtype, (uint64_t)*shape, out, 0);
+    uint64_t id = ftli_port_handle(port, header) | ftli_word_generation(ftli_u64_load_relaxed(&header->word));
+    return ftli_new_finish(port, header, id, flags, c * sizeof(uint64_t), bytes, out);
 }

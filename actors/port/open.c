@@ -71,8 +71,9 @@ static uint32_t take_events(void *user, struct ftli_event_record *out, uint32_t 
     uint32_t taken = 0;
     for (uint32_t i = 0; i < ftli_port_count() && taken < n; i++) {
         struct ftli_port *port = ftli_port_at(i, runtime->number);
-        if (port != NULL)
-            taken += ftli_event_ring_take(&port->ring, out + taken, n - taken);
+        uint32_t more = port != NULL ? ftli_event_ring_take(&port->ring, out + taken, n - taken) : 0;
+        for (; more > 0; more--)
+            out[taken++].thread = i;
     }
     return taken;
 }

@@ -167,7 +167,7 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->home = 0;
     port->index = (uint32_t)(port - ports); /* the mapping may have been wiped by a fork */
     uint64_t number = port->index < FTLI_HEADER_PORTS_MOST ? port->index + 1 : 0;
-    port->born_scope = number << (32 + FTLI_HEADER_PORT_SHIFT);
+    ftli_u64_store_relaxed(&port->born_scope, number << (32 + FTLI_HEADER_PORT_SHIFT));
     ftli_u64_store_relaxed(&port->thread_ended_ns, 0);
     port->seen_activity = 0; /* what the last runtime's tick saw is of another clock, maybe */
     port->seen_ns = ftli_kernel_now_ns(runtime->kernel);

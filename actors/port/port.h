@@ -45,16 +45,21 @@ struct ftli_port {
     ftli_atomic_u64 in_place_bytes; /* the same, for drops that are done in place; 0 where every drop is a message */
     ftli_atomic_pointer headers;
     ftli_atomic_u64 handle_origin; /* headers - handle_base, for the way from a header to its handle */
-    uint64_t born_scope;           /* the last eight bytes of a new header: the port's number, over no dimension */
-    ftli_atomic_u32 stamp_ms;      /* the runtime's, as of the last tick or slow new */
     uint32_t home;                 /* shard that is tried first */
+    union {
+        FTLI_ALIGNED(16) ftli_atomic_u64 birth[2]; /* the last sixteen bytes of a new header */
+        struct {
+            ftli_atomic_u32 stamp_ms; /* the runtime's, as of the last tick or slow new */
+            ftli_atomic_u32 no_extension;
+            ftli_atomic_u64 born_scope; /* the port's number, over no dimension */
+        };
+    };
     struct ftl_runtime *owner;
     ftli_atomic_pointer parcels[2];   /* policy message: the open one of each parity; NULL: none. Looked at by any */
     uint64_t countdown[FTLI_CLASSES]; /* news until the next sampled one, per size class */
     struct ftli_rack rack;
     uint32_t tier_countdown[FTLI_TRACKING_TIERS + 1]; /* of those without a class, per tier; the last: of none */
     uint64_t random;                                  /* of the next countdown */
-    uint32_t events;                                  /* recorded, lost ones too */
     bool finishes_sampled;                            /* not every drop is a message */
     FTLI_ALIGNED(64) struct ftli_counters counters;   /* written by the owner, read by any */
     /* ---- not the owner's */
@@ -124,6 +129,13 @@ FTLI_INLINE bool ftli_port_find_below(const struct ftli_port *port, uint64_t id,
 FTLI_INLINE bool ftli_port_find_header(const struct ftli_port *port, uint64_t id, struct ftli_header **out)
 {
     return ftli_port_find_below(port, id, ftli_u64_load_plain(&port->known_bytes), out);
+}
+
+/* The other way round, of a handle that is known to be of this port's runtime. */
+FTLI_INLINE struct ftli_header *ftli_port_header(const struct ftli_port *port, uint64_t id)
+{
+    return (struct ftli_header *)(uintptr_t)(((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) +
+                                             ftli_u64_load_plain(&port->handle_origin));
 }
 
 /* The handle of a header of this port's runtime, without its generation. */

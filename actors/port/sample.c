@@ -48,91 +48,95 @@ static bool is_due(struct ftli_port *port, unsigned tier)
     return true;
 }
 
-FTLI_INLINE void record_birth(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
+/* Looking at the cycle counter costs as much as the rest of it, so of those events that find room one in MEASURED_EVERY is measured, and
+ * stands for all. */
+FTLI_INLINE bool is_measured(uint32_t written)
 {
-    uint64_t record = ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED;
-    ftli_u64_store_release(&header->record, record);
-    ftli_u64_add_owner(&port->counters.sampled, 1);
-    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
-    if (event == NULL)
-        return;
-    event->record = record;
-    event->bytes = bytes;
-    event->stamp_ms = stamp_ms;
-    event->kind = FTLI_EVENT_CREATED;
-    event->lived_ms = 0;
-    event->thread = port->index;
-    if (FTLI_UNLIKELY(ftli_event_ring_publish(&port->ring)))
-        ftli_tracking_note(&port->owner->tracking);
+    return written % MEASURED_EVERY == 0;
 }
 
-/* A drop makes one system call at most, and its post may be that: the actor is called by new and by the tick. */
-FTLI_INLINE void record_death(struct ftli_port *port, const struct ftli_header *header)
+/* Which thread it was the reader knows. */
+FTLI_INLINE void write_birth(struct ftli_event_record *event, const struct ftli_header *header, uint64_t bytes)
+{
+    event->record = ftli_u64_load_relaxed(&header->record);
+    event->bytes = bytes;
+    event->stamp_ms = ftli_u32_load_relaxed(&header->stamp);
+    event->kind = FTLI_EVENT_CREATED;
+    event->lived_ms = 0;
+}
+
+FTLI_INLINE void write_death(struct ftli_event_record *event, const struct ftli_port *port,
+                             const struct ftli_header *header)
 {
     uint32_t now_ms = ftli_u32_load_relaxed(&port->stamp_ms);
     uint32_t born_ms = ftli_u32_load_relaxed(&header->stamp);
-    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
-    if (event == NULL)
-        return;
     event->record = ftli_u64_load_relaxed(&header->record);
     event->bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
     event->stamp_ms = now_ms;
     event->kind = FTLI_EVENT_DROPPED;
     event->lived_ms = now_ms > born_ms ? now_ms - born_ms : 0;
-    event->thread = port->index;
-    (void)ftli_event_ring_publish(&port->ring);
 }
 
-/* Looking at the cycle counter costs as much as the rest of it, so one in MEASURED_EVERY is measured, and stands for all. */
-FTLI_INLINE bool is_measured(struct ftli_port *port)
+FTLI_INLINE void mark(struct ftli_port *port, struct ftli_header *header)
 {
-    return FTLI_UNLIKELY(port->events++ % MEASURED_EVERY == 0);
+    ftli_u64_store_release(&header->record, ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED);
+    ftli_u64_add_owner(&port->counters.sampled, 1);
 }
 
-static void add_cycles(struct ftli_port *port, uint64_t began)
+/* Any event. A drop makes one system call at most, and its post may be that: the actor is called by new and by the tick. */
+static FTLI_NOINLINE void record(struct ftli_port *port, const struct ftli_header *header, uint64_t bytes,
+                                 enum ftli_event_kind kind)
 {
-    ftli_u64_add_owner(&port->counters.tracking_cycles, (ftli_clock_cycles() - began) * MEASURED_EVERY);
-}
-
-static FTLI_NOINLINE void measure_birth(struct ftli_port *port, struct ftli_header *header, uint64_t bytes,
-                                        uint32_t stamp_ms)
-{
-    uint64_t began = ftli_clock_cycles();
-    record_birth(port, header, bytes, stamp_ms);
-    add_cycles(port, began);
-}
-
-static FTLI_NOINLINE void measure_death(struct ftli_port *port, const struct ftli_header *header)
-{
-    uint64_t began = ftli_clock_cycles();
-    record_death(port, header);
-    add_cycles(port, began);
-}
-
-void ftli_sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
-{
-    if (is_measured(port))
-        measure_birth(port, header, bytes, stamp_ms);
+    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
+    if (event == NULL)
+        return;
+    uint64_t began = is_measured(ftli_u32_load_relaxed(&port->ring.written)) ? ftli_clock_cycles() : 0;
+    if (kind == FTLI_EVENT_CREATED)
+        write_birth(event, header, bytes);
     else
-        record_birth(port, header, bytes, stamp_ms);
+        write_death(event, port, header);
+    if (ftli_event_ring_publish(&port->ring) && kind == FTLI_EVENT_CREATED)
+        ftli_tracking_note(&port->owner->tracking);
+    if (began != 0)
+        ftli_u64_add_owner(&port->counters.tracking_cycles, (ftli_clock_cycles() - began) * MEASURED_EVERY);
+}
+
+static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
+{
+    mark(port, header);
+    record(port, header, bytes, FTLI_EVENT_CREATED);
 }
 
 void ftli_sample_drop(struct ftli_port *port, const struct ftli_header *header)
 {
-    if (is_measured(port))
-        measure_death(port, header);
-    else
-        record_death(port, header);
+    record(port, header, 0, FTLI_EVENT_DROPPED);
+}
+
+FTLI_INLINE int finish_drop(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+{
+    ftli_u64_store_release(&header->record, record & ~(uint64_t)FTLI_HEADER_SAMPLED);
+    uint64_t word = ftli_u64_load_relaxed(&header->word);
+    return ftli_drop_finish(port, header, ftli_port_handle(port, header) | ftli_word_generation(word),
+                            ftli_record_class_offset(record), ftli_u32_load_relaxed(&header->small_size));
+}
+
+static FTLI_NOINLINE int drop_recorded(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+{
+    ftli_sample_drop(port, header);
+    return finish_drop(port, header, record);
 }
 
 int ftli_drop_sampled(struct ftli_port *port, struct ftli_header *header, uint64_t record)
 {
-    if (is_measured(port))
-        measure_death(port, header);
-    else
-        record_death(port, header);
-    ftli_u64_store_release(&header->record, record & ~(uint64_t)FTLI_HEADER_SAMPLED);
-    return ftli_drop_finish(port, header, record);
+    uint32_t written = ftli_u32_load_relaxed(&port->ring.written);
+    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
+    if (FTLI_UNLIKELY(event != NULL && is_measured(written)))
+        return drop_recorded(port, header, record);
+    if (event != NULL) {
+        write_death(event, port, header);
+        ftli_u32_store_release(&port->ring.written, written + 1); /* pairs: event-ring */
+    }
+    return finish_drop(port, header, record);
 }
 
 /* Some sizes of the class are all recorded: each is shown. */
@@ -142,44 +146,84 @@ static FTLI_NOINLINE uint64_t look(struct ftli_port *port, struct ftli_header *h
     port->countdown[c] = 1;
     if (bytes < sampling->every_one_from_bytes && !is_due(port, ftli_sampling_tier(sampling, bytes)))
         return 0;
-    ftli_sample_new(port, header, bytes, ftli_u32_load_relaxed(&header->stamp));
+    sample_new(port, header, bytes);
     return FTLI_WORD_SLOW;
 }
 
-FTLI_INLINE uint64_t sample_class(struct ftli_port *port, struct ftli_header *header, unsigned c, uint64_t bytes)
+/* The countdown of the class begins again. False: no tier of it is sampled, or each is to be looked at. */
+FTLI_INLINE bool count_again(struct ftli_port *port, size_t c)
 {
     const struct ftl_runtime *runtime = port->owner;
-    unsigned tier = runtime->tier_of_class[c];
-    if (FTLI_UNLIKELY(tier >= FTLI_TRACKING_TIERS))
-        return tier == FTLI_TIER_LOOK ? look(port, header, c, bytes) : 0;
-    uint32_t countdown = ftli_sampling_countdown(&runtime->sampling, tier, &port->random);
-    if (FTLI_UNLIKELY(countdown == 0))
-        return 0; /* not sampled: the countdown has come round */
-    port->countdown[c] = countdown;
-    if (is_measured(port))
-        measure_birth(port, header, bytes, ftli_u32_load_relaxed(&header->stamp));
-    else
-        record_birth(port, header, bytes, ftli_u32_load_relaxed(&header->stamp));
-    return FTLI_WORD_SLOW;
+    unsigned tier = runtime->tier_of_class[c / 8];
+    uint32_t countdown =
+        tier < FTLI_TRACKING_TIERS ? ftli_sampling_countdown(&runtime->sampling, tier, &port->random) : 0;
+    *FTLI_AT(port->countdown, c) = countdown; /* 0: not sampled, and it comes round in 2^64 */
+    return FTLI_LIKELY(countdown != 0);
 }
 
 uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, unsigned c, uint64_t bytes)
 {
-    return sample_class(port, header, c, bytes);
+    if (!count_again(port, 8 * (size_t)c))
+        return is_looked_at(port->owner, c) ? look(port, header, c, bytes) : 0;
+    sample_new(port, header, bytes);
+    return FTLI_WORD_SLOW;
 }
 
+FTLI_INLINE int finish_new(struct ftli_port *port, struct ftli_header *header, uint64_t flags, size_t c, uint64_t bytes,
+                           ftl_tensor *out)
+{
+    uint64_t word = ftli_u64_load_relaxed(&header->word);
+    uint64_t id = ftli_port_handle(port, header) | ftli_word_generation(word);
+    return ftli_new_finish(port, header, id, flags, c, bytes, out);
+}
+
+static FTLI_NOINLINE int new_recorded(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes,
+                                      uint64_t flags, ftl_tensor *out)
+{
+    record(port, header, bytes, FTLI_EVENT_CREATED);
+    return finish_new(port, header, flags, c, bytes, out);
+}
+
+static FTLI_NOINLINE int new_looked_at(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes,
+                                       uint64_t flags, ftl_tensor *out)
+{
+    if (is_looked_at(port->owner, (unsigned)(c / 8)))
+        flags |= look(port, header, (unsigned)(c / 8), bytes);
+    return finish_new(port, header, flags, c, bytes, out);
+}
+
+static FTLI_NOINLINE int new_noted(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes,
+                                   uint64_t flags, ftl_tensor *out)
+{
+    ftli_tracking_note(&port->owner->tracking);
+    return finish_new(port, header, flags, c, bytes, out);
+}
+
+/* One of ten news comes here: no register is saved, what is rare is a call at its end. */
 int ftli_new_sampled(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes, uint64_t flags,
                      ftl_tensor *out)
 {
-    flags |= sample_class(port, header, (unsigned)(c / 8), bytes);
-    return ftli_new_finish(port, header, flags, c, bytes, out);
+    if (FTLI_UNLIKELY(!count_again(port, c)))
+        return new_looked_at(port, header, c, bytes, flags, out);
+    mark(port, header);
+    flags |= FTLI_WORD_SLOW;
+    uint32_t written = ftli_u32_load_relaxed(&port->ring.written);
+    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
+    if (event == NULL)
+        return finish_new(port, header, flags, c, bytes, out);
+    if (FTLI_UNLIKELY(is_measured(written)))
+        return new_recorded(port, header, c, bytes, flags, out);
+    write_birth(event, header, bytes);
+    if (FTLI_UNLIKELY(ftli_event_ring_publish(&port->ring)))
+        return new_noted(port, header, c, bytes, flags, out);
+    return finish_new(port, header, flags, c, bytes, out);
 }
 
-uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t stamp_ms)
+uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
 {
     const struct ftli_sampling *sampling = &port->owner->sampling;
     if (bytes < sampling->every_one_from_bytes && !is_due(port, ftli_sampling_tier(sampling, bytes)))
         return 0;
-    ftli_sample_new(port, header, bytes, stamp_ms);
+    sample_new(port, header, bytes);
     return FTLI_WORD_SLOW;
 }

@@ -69,7 +69,7 @@ struct ftli_event_record {
     uint32_t stamp_ms; /* since the runtime opened */
     uint32_t kind;
     uint32_t lived_ms; /* dropped: how long it lived */
-    uint32_t thread;   /* number of the port */
+    uint32_t thread;   /* number of the port; who takes it out of its ring says so */
 };
 
 #define FTLI_EVENT_RING 256 /* a port's; a power of two */

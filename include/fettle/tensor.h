@@ -137,11 +137,7 @@ FTL_API FTL_CHECK int ftl_tensor_link(ftl_tensor parent, ftl_tensor child);
 FTL_API int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child);
 
 /* Raw bytes, for those who only want an allocator. As ftl_tensor_new with FTL_U8 and one dimension. */
-static inline int ftl_bytes_new(ftl_runtime *runtime, size_t bytes, const ftl_tensor_options *options, ftl_tensor *out)
-{
-    int64_t shape = (int64_t)bytes;
-    return ftl_tensor_new(runtime, FTL_U8, 1, &shape, options, out);
-}
+FTL_API FTL_CHECK int ftl_bytes_new(ftl_runtime *, size_t bytes, const ftl_tensor_options *, ftl_tensor *out);
 
 #ifdef __cplusplus
 }

@@ -200,6 +200,25 @@ FTLI_INLINE bool ftli_count_down(uint64_t *count)
 #endif
 }
 
+/* Two words on 16 bytes become those of two others, each by a relaxed load and a store that releases; they are not read or written as
+ * one. */
+FTLI_INLINE void ftli_u64_copy_two(ftli_atomic_u64 *to, const ftli_atomic_u64 *from)
+{
+#if FTLI_X86
+    struct two {
+        uint64_t words[2];
+    };
+    __asm__ __volatile__("movaps %1, %%xmm0\n\tmovaps %%xmm0, %0"
+                         : "=m"(*(struct two *)(void *)to)
+                         : "m"(*(const struct two *)(const void *)from)
+                         : "xmm0", "memory");
+#else
+    uint64_t first = ftli_u64_load_relaxed(&from[0]), second = ftli_u64_load_relaxed(&from[1]);
+    ftli_u64_store_release(&to[0], first);
+    ftli_u64_store_release(&to[1], second);
+#endif
+}
+
 /* A pointer with one writer moves by so many bytes. */
 FTLI_INLINE void ftli_pointer_move_owner(ftli_atomic_pointer *a, ptrdiff_t bytes)
 {

@@ -124,7 +124,7 @@ static void *exchange(void *argument)
         for (unsigned k = 0; k < n; k++) {
             if (got[k] == NULL)
                 continue;
-            got[k]->entries[0] = NULL; /* what its owner writes, the next owner sees: TSan says if not */
+            got[k]->entries[0] = 0; /* what its owner writes, the next owner sees: TSan says if not */
             (void)ftli_u32_fetch_add_relaxed(&owners[got[k]->index], UINT32_MAX);
             ftli_depot_give(&depot, got[k], 0);
         }

@@ -34,10 +34,10 @@ static void check_rack(const struct ftli_rack *rack)
     cr_assert(held <= reserved, "held %llu, reserved %llu", (unsigned long long)held, (unsigned long long)reserved);
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         const struct ftli_magazine *loaded = loaded_of(rack, c), *previous = previous_of(rack, c);
-        struct ftli_header **top = ftli_pointer_load_relaxed(&rack->top[c]);
+        uint64_t *top = ftli_pointer_load_relaxed(&rack->top[c]);
         cr_assert(loaded->entries <= top && top <= loaded->entries + loaded->capacity);
         cr_assert_eq(rack->end[c], loaded->entries + loaded->capacity);
-        cr_assert_null(loaded->floor);
+        cr_assert_eq(loaded->floor, 0);
         cr_assert(ftli_u32_load_relaxed(&previous->count) <= previous->capacity);
         cr_assert(loaded != previous || loaded == &ftli_no_magazine, "one magazine in both places of class %u", c);
     }

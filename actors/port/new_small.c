@@ -1,0 +1,93 @@
+/* A new of a small tensor of one dimension, without options and in no scope: the fast path. */
+#include "actors/port/back_pressure.h"
+#include "actors/port/small.h"
+
+/* No header of the class is at hand: the previous magazine, or a full one of the depot; at last the general way, which carves.
+ * One slow new in sixteen goes there in any case, to look at the backlog. */
+static FTLI_NOINLINE int refill_and_go_on(struct ftli_port *port, uint64_t size, uint64_t elements, uint64_t flags,
+                                          size_t c, ftl_tensor *out)
+{
+    struct ftl_runtime *runtime = port->owner;
+    struct ftli_header *header = ftli_rack_take(&port->rack, (unsigned)(c / 8));
+    bool there = header != NULL;
+    if (!there && c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
+        header = ftli_allocation_refill_ready(runtime->device, &port->rack, (unsigned)(c / 8));
+    if (header == NULL) {
+        int64_t shape = (int64_t)elements;
+        return ftli_new_plain(port, ftli_size_dtype(size), 1, &shape, out);
+    }
+    ftli_thread.slow_news += !there;
+    ftli_u64_store_release(&header->dimensions_low, elements);
+    ftli_new_fill(header, size, port);
+    if (ftli_count_down(FTLI_AT(port->countdown, c)))
+        return ftli_new_sampled(port, header, c, ftli_size_bytes(size), flags, out);
+    uint64_t id = ftli_port_handle(port, header) | ftli_word_generation(ftli_u64_load_relaxed(&header->word));
+    return ftli_new_finish(port, header, id, flags, c, ftli_size_bytes(size), out);
+}
+
+/* The port is entered, the size class is known (c is 8 times it); the rest of the way. flags: what else stands in a new word. No register
+ * is saved here: whatever there is to do besides is a call at its end. */
+FTLI_INLINE int new_of_class(struct ftli_port *port, size_t c, uint64_t size, uint64_t elements, uint64_t bytes,
+                             uint64_t flags, ftl_tensor *out)
+{
+    uint64_t id = ftli_rack_newest_at(&port->rack, c);  /* class 0 has none */
+    if (FTLI_UNLIKELY(ftli_handle_generation(id) == 0)) /* or it was put there without one */
+        return refill_and_go_on(port, size, elements, flags, c, out);
+    ftli_rack_pass_at(&port->rack, c);
+    struct ftli_header *header = ftli_port_header(port, id);
+    ftli_u64_store_release(&header->dimensions_low, elements);
+    ftli_new_fill(header, size, port);
+    if (FTLI_UNLIKELY(
+            ftli_count_down(FTLI_AT(port->countdown, c)))) /* a class that is not sampled comes round in 2^64 */
+        return ftli_new_sampled(port, header, c, bytes, flags, out);
+    return ftli_new_finish(port, header, id, flags, c, bytes, out);
+}
+
+FTLI_INLINE int new_small(struct ftli_port *port, ftl_dtype dtype, uint64_t elements, ftl_tensor *out, uint64_t flags)
+{
+    uint64_t bits = elements * ftli_small.bits[dtype - 1];
+    size_t c = ftli_small.class_offsets[(bits + 8 * FTLI_SMALL_UNIT_BYTES - 1) / (8 * FTLI_SMALL_UNIT_BYTES)];
+    uint64_t bytes = (bits + 7) / 8;
+    return new_of_class(port, c, bytes + ftli_small.kinds[dtype - 1], elements, bytes, flags, out);
+}
+
+/* One dimension, no options, no scope, a size that may have a class. */
+#define IS_SMALL(dtype, ndim, shape, options, out)                                                            \
+    (((ndim - 1) | (uintptr_t)options) == 0 && shape != NULL && out != NULL && dtype - 1 < FTLI_DTYPES - 1 && \
+     (uint64_t)*shape <= FTLI_CLASS_MAX_BYTES)
+
+/* What is small or plain where every drop is a message, and says so in its word from birth; and what is plain. */
+static FTLI_NOINLINE int new_elsewhere(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                       const ftl_tensor_options *options, ftl_tensor *out)
+{
+    struct ftli_port *port = ftli_thread.port;
+    bool message = ftli_thread.fast_message == runtime;
+    if ((ftli_thread.fast != runtime && !message) || ndim - 1 >= 4 || options != NULL || shape == NULL || out == NULL ||
+        !ftli_port_enter_fast(port))
+        return ftli_new_checked(runtime, dtype, ndim, shape, options, out);
+    if (message && IS_SMALL(dtype, ndim, shape, options, out))
+        return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
+    return ftli_new_plain(port, dtype, ndim, shape, out);
+}
+
+int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                   const ftl_tensor_options *options, ftl_tensor *out)
+{
+    struct ftli_port *port = ftli_thread.port;
+    if (FTLI_UNLIKELY(ftli_thread.fast != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
+                      !ftli_port_enter_fast(port)))
+        return new_elsewhere(runtime, dtype, ndim, shape, options, out);
+    return new_small(port, dtype, (uint64_t)*shape, out, 0);
+}
+
+int ftl_bytes_new(ftl_runtime *runtime, size_t bytes, const ftl_tensor_options *options, ftl_tensor *out)
+{
+    struct ftli_port *port = ftli_thread.port;
+    if (FTLI_UNLIKELY(ftli_thread.fast != runtime || options != NULL || out == NULL || bytes > FTLI_CLASS_MAX_BYTES ||
+                      !ftli_port_enter_fast(port))) {
+        int64_t shape = (int64_t)bytes;
+        return new_elsewhere(runtime, FTL_U8, 1, &shape, options, out);
+    }
+    size_t c = ftli_small.class_offsets[(bytes + FTLI_SMALL_UNIT_BYTES - 1) / FTLI_SMALL_UNIT_BYTES];
+    return new_of_class(port, c, ftli_size_make(bytes, FTL_U8, 1), bytes, bytes, 0, out);
+}
