@@ -50,7 +50,9 @@ void ftli_port_learn(struct ftli_port *port)
     ftli_u64_store_relaxed(&port->in_place_bytes, port->owner->cleanup.every_drop_is_a_message ? 0 : bytes);
 }
 
-static void prepare_once(void)
+/* Nothing is left of a try that failed: the next open tries again. Without the wipe a forked child would take its parent's ports
+ * for its own. */
+static bool reserve_ports(void)
 {
     uint32_t most = FTLI_PORTS_MOST;
     uint64_t room = ftli_os_address_limit_bytes(); /* under such a limit: fewer, and threads beyond them go without */
@@ -59,23 +61,29 @@ static void prepare_once(void)
     size_t bytes = ((size_t)most * sizeof(struct ftli_port) + 4095) / 4096 * 4096;
     struct ftli_port *memory = ftli_os_reserve(bytes, 4096);
     ftli_atomic_u32 *mark = ftli_os_reserve(4096, 4096);
-    if (memory == NULL || mark == NULL)
-        return;
-    (void)ftli_os_advise_wipe_on_fork(memory, bytes);
-    (void)ftli_os_advise_wipe_on_fork(mark, 4096);
-    (void)pthread_atfork(NULL, NULL, on_fork_child);
+    if (memory == NULL || mark == NULL || !ftli_os_advise_wipe_on_fork(memory, bytes) ||
+        !ftli_os_advise_wipe_on_fork(mark, 4096) || pthread_atfork(NULL, NULL, on_fork_child) != 0) {
+        if (memory != NULL)
+            ftli_os_release(memory, bytes);
+        if (mark != NULL)
+            ftli_os_release(mark, 4096);
+        return false;
+    }
     ftli_u32_store_relaxed(mark, 1);
     asymmetric = ftli_os_membarrier_supported();
     process_mark = mark;
     ports_most = most;
     ports = memory;
+    return true;
 }
 
 int ftli_port_prepare(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, prepare_once);
-    if (ports == NULL)
+    static pthread_mutex_t preparing = PTHREAD_MUTEX_INITIALIZER;
+    (void)pthread_mutex_lock(&preparing);
+    bool there = ports != NULL || reserve_ports();
+    (void)pthread_mutex_unlock(&preparing);
+    if (!there)
         return FTL_ENOMEM;
     if (ftli_u32_load_relaxed(process_mark) == 0) { /* a child opens a runtime of its own: its ports are zeros, FREE */
         process_epoch++;
