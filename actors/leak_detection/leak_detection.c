@@ -62,6 +62,7 @@ static void begin_walk(struct ftli_leak_detection *leaks)
     leaks->walk_busy_ns = 0;
     leaks->walk_suspects = 0;
     leaks->walk_again = false;
+    leaks->overdue_now.count = 0;
 }
 
 static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
@@ -69,8 +70,13 @@ static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
     uint32_t left = leaks->end_slot - leaks->next_slot;
     uint32_t end = leaks->next_slot + (left < FTLI_LEAK_SLICE_SLOTS ? left : FTLI_LEAK_SLICE_SLOTS);
     struct ftli_leak_tensor tensor;
+    struct ftli_overdue overdue;
     for (; leaks->next_slot < end; leaks->next_slot = ftli_table_next(leaks->world.table, leaks->next_slot, end)) {
-        if (!ftli_leak_look(leaks, leaks->next_slot, now_ns, &tensor))
+        enum ftli_drop_state drop = ftli_overdue_look(leaks, leaks->next_slot, now_ns, &overdue);
+        if (drop == FTLI_DROP_OVERDUE)
+            ftli_overdue_add(&leaks->overdue_now, &overdue);
+        leaks->walk_again = leaks->walk_again || drop != FTLI_DROP_NONE;
+        if (drop != FTLI_DROP_NONE || !ftli_leak_look(leaks, leaks->next_slot, now_ns, &tensor))
             continue;
         if (ftli_word_state(tensor.word) == FTLI_DROPPED) {
             tensor.cause = ftli_leak_pinned_cause(leaks, tensor.tensor, now_ns);
@@ -88,6 +94,8 @@ static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, u
     if (ftli_leak_pinned_forget(leaks) != 0)
         leaks->walk_again = true;
     ftli_u64_store_release(&leaks->suspects, leaks->walk_suspects);
+    ftli_u64_store_release(&leaks->overdue, ftli_overdue_confirm(&leaks->overdue_before, &leaks->overdue_now));
+    leaks->overdue_before = leaks->overdue_now;
     (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
     uint64_t pause_ns = leaks->walk_busy_ns * SHARE;
     leaks->not_before_ns = now_ns + pause_ns;

@@ -40,6 +40,17 @@ struct ftli_leak_detection_world {
      * kernel's clock. NULL: nobody can say, and no tensor is reported as having outlived its thread. */
     enum ftli_thread_fate (*thread_ended)(void *user, uint32_t port, uint64_t born_ns, uint64_t *ended_ns);
     void *user;
+    uint64_t drop_deadline_ns; /* a drop that nothing pins is completed or quarantined by then; 0: not looked for */
+};
+
+/* A drop that is not completed, though nothing pins it and its deadline is over. */
+enum { FTLI_OVERDUE_MOST = 64 /* that one walk tells apart */ };
+struct ftli_overdue {
+    uint64_t tensor, posted_ns, bytes;
+};
+struct ftli_overdue_list {
+    uint32_t count;
+    struct ftli_overdue rows[FTLI_OVERDUE_MOST];
 };
 
 /* A header that a walk saw DROPPED with pins, and when one saw it first. */
@@ -61,9 +72,11 @@ struct ftli_leak_detection {
     uint64_t walk_busy_ns, walk_suspects;
     bool walk_again;        /* something is under grace, pinned, or a suspect: it may change without a note */
     uint64_t not_before_ns; /* of the next walk: 0.1 % of a core */
+    struct ftli_overdue_list overdue_before, overdue_now; /* of the last walk, of this one */
     /* of the last walk that ended, the actor's or a caller's */
     ftli_atomic_u64 suspects;
     ftli_atomic_u64 walks;
+    ftli_atomic_u64 overdue; /* the actor's alone */
 };
 
 extern const ftli_actor_operations ftli_leak_detection_operations;
@@ -76,6 +89,11 @@ void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
 void ftli_leak_detection_note(struct ftli_leak_detection *);
 /* ftl_stats.leak_suspects: tensors that outlived their scope or thread, or hang on a pin, as the last walk found them. */
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *);
+/* Drops that two walks of the actor in a row found past their deadline; at most FTLI_OVERDUE_MOST are told apart. */
+uint64_t ftli_leak_detection_overdue(const struct ftli_leak_detection *);
+/* The same by a walk on the calling thread. before: only what an earlier walk found as well; NULL: all, which is no evidence yet. */
+void ftli_overdue_walk(const struct ftli_leak_detection *, const struct ftli_overdue_list *before,
+                       struct ftli_overdue_list *out);
 
 /* ftl_leak_scan, on the calling thread. options may be NULL. FTL_OK; FTL_EINVAL; FTL_ENOTSUP: a cause that is not in this
  * version, or reachability; FTL_ETIMEDOUT; FTL_ENOMEM. */

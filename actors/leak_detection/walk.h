@@ -28,4 +28,16 @@ uint32_t ftli_leak_pinned_cause(struct ftli_leak_detection *, uint64_t tensor, u
 /* Forgets those that are no longer pinned. Returns how many are left. */
 uint32_t ftli_leak_pinned_forget(struct ftli_leak_detection *);
 
+/* A drop as the table shows it. */
+enum ftli_drop_state {
+    FTLI_DROP_NONE = 0,      /* no drop, completed, or pinned */
+    FTLI_DROP_UNDER_WAY = 1, /* somebody has it, or ought to */
+    FTLI_DROP_OVERDUE = 2,   /* its deadline is over; *out is set */
+};
+enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *, uint32_t slot, uint64_t now_ns,
+                                       struct ftli_overdue *out);
+void ftli_overdue_add(struct ftli_overdue_list *, const struct ftli_overdue *);
+/* How many of them were in the earlier list as well. */
+uint32_t ftli_overdue_confirm(const struct ftli_overdue_list *before, const struct ftli_overdue_list *now);
+
 #endif

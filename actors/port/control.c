@@ -28,6 +28,21 @@ __attribute__((format(printf, 2, 3))) static void say(struct answer *answer, con
 #define SAY_COUNT(answer, stats, field) say(answer, "%-26s %llu\n", #field, (unsigned long long)(stats)->field)
 #define SAY_SHARE(answer, stats, field) say(answer, "%-26s %.6f\n", #field, (stats)->field)
 
+/* What no figure of ftl_stats says about supervision. */
+static void say_supervision(struct ftl_runtime *runtime, struct answer *answer)
+{
+    ftli_supervisor_figures figures, *f = &figures;
+    ftli_supervisor_read(runtime->supervisor, f);
+    SAY_COUNT(answer, f, retries);
+    SAY_COUNT(answer, f, quarantines);
+    SAY_COUNT(answer, f, given_up);
+    SAY_COUNT(answer, f, breaks);
+    SAY_COUNT(answer, f, breakers_open);
+    say(answer, "%-26s %llu\n", "receives_overdue", (unsigned long long)ftli_kernel_overdue(runtime->kernel));
+    say(answer, "%-26s %llu\n", "drops_overdue",
+        (unsigned long long)ftli_leak_detection_overdue(&runtime->leak_detection));
+}
+
 static int answer_stats(struct ftl_runtime *runtime, struct answer *answer)
 {
     ftl_stats stats, *s = &stats;
@@ -65,7 +80,27 @@ static int answer_stats(struct ftl_runtime *runtime, struct answer *answer)
     SAY_COUNT(answer, s, unpins_without_pin);
     SAY_COUNT(answer, s, pressure);
     SAY_COUNT(answer, s, degraded);
+    say_supervision(runtime, answer);
     return FTL_OK;
+}
+
+/* CORE.md section 3, rule 9: the walk of the table that finds what no mailbox has. Twice, since once is no evidence. */
+static int look_for_overdue(struct ftl_runtime *runtime, char *why, size_t why_bytes)
+{
+    struct ftli_overdue_list first, again;
+    const struct ftli_overdue *oldest = again.rows;
+    ftli_overdue_walk(&runtime->leak_detection, NULL, &first);
+    if (first.count == 0)
+        return FTL_OK;
+    ftli_overdue_walk(&runtime->leak_detection, &first, &again);
+    for (uint32_t i = 1; i < again.count; i++)
+        oldest = again.rows[i].posted_ns < oldest->posted_ns ? &again.rows[i] : oldest;
+    if (again.count == 0)
+        return FTL_OK;
+    (void)snprintf(why, why_bytes, "drops past their deadline: %u%s; the oldest, of %llu bytes, was dropped %.1f s ago",
+                   again.count, again.count == FTLI_OVERDUE_MOST ? " or more" : "", (unsigned long long)oldest->bytes,
+                   (double)(ftli_kernel_now_ns(runtime->kernel) - oldest->posted_ns) / 1e9);
+    return FTL_EINTERNAL;
 }
 
 static int answer_check(struct ftl_runtime *runtime, struct answer *answer)
@@ -74,6 +109,8 @@ static int answer_check(struct ftl_runtime *runtime, struct answer *answer)
     int status = ftli_runtime_audit(runtime, why, sizeof why);
     if (status == FTL_OK)
         status = ftli_kernel_check(runtime->kernel, why, sizeof why);
+    if (status == FTL_OK)
+        status = look_for_overdue(runtime, why, sizeof why);
     if (status == FTL_EBUSY) {
         say(answer, "busy: tensors came and went at every look\n");
         return ftli_fail(FTL_EBUSY, "the audit needs a moment in which nothing is made or dropped");
@@ -123,12 +160,16 @@ static int answer_topology(struct ftl_runtime *runtime, struct answer *answer)
             topology->groups[i].nice);
     for (unsigned i = 0; i < ftli_kernel_actor_count(runtime->kernel); i++) {
         static const char *const phases[] = {"idle", "queued", "running", "restarting", "down", "stopped"};
+        static const char *const breakers[] = {"", "  breaker open", "  breaker trying"};
         ftli_actor *actor = ftli_kernel_actor(runtime->kernel, i);
         ftli_actor_figures figures;
         ftli_actor_read(actor, &figures);
-        say(answer, "actor   %-16s %-10s messages %llu restarts %llu busy %.3f ms\n", ftli_actor_name(actor),
-            figures.phase < 6 ? phases[figures.phase] : "?", (unsigned long long)figures.messages,
-            (unsigned long long)figures.restarts, (double)figures.busy_ns / 1e6);
+        uint32_t breaker = ftli_supervisor_breaker(runtime->supervisor, i, ftli_kernel_now_ns(runtime->kernel));
+        say(answer, "actor   %-16s %-10s messages %llu restarts %llu busy %.3f ms  failures %llu overdue %llu%s%s\n",
+            ftli_actor_name(actor), figures.phase < 6 ? phases[figures.phase] : "?",
+            (unsigned long long)figures.messages, (unsigned long long)figures.restarts, (double)figures.busy_ns / 1e6,
+            (unsigned long long)figures.failures, (unsigned long long)figures.overdue,
+            figures.degraded ? "  degraded" : "", breakers[breaker]);
     }
     for (uint32_t i = 0; i < topology->difference_count; i++)
         say(answer, "differs %s: %s (default.yaml: %s)\n", topology->differences[i].key, topology->differences[i].value,

@@ -111,11 +111,23 @@ static enum ftli_thread_fate thread_ended(void *user, uint32_t number, uint64_t 
     return FTLI_THREAD_ENDED;
 }
 
+/* A drop that is past its deadline is in no mailbox that would tell: while drops are pending, the table is walked now and then. */
+static void look_for_overdue(struct ftl_runtime *runtime, uint64_t now_ns)
+{
+    uint64_t half_ns = (uint64_t)runtime->cleanup.settings->deadline_ns / 2;
+    uint64_t pause_ns = half_ns > FTLI_NS_PER_S ? half_ns : FTLI_NS_PER_S;
+    if (now_ns - runtime->overdue_noted_ns < pause_ns || ftli_cleanup_read_pending(&runtime->cleanup).tensors == 0)
+        return;
+    runtime->overdue_noted_ns = now_ns;
+    ftli_leak_detection_note(&runtime->leak_detection);
+}
+
 /* The tick's view of the ports; what else is looked at while a program works hangs on it. */
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
     struct ftl_runtime *runtime = user;
     uint64_t working = ftli_port_claim_idle(runtime, now_ns);
+    look_for_overdue(runtime, now_ns);
     ftli_runtime_look_at_peak(runtime);
     ftli_defragmentation_note(&runtime->defragmentation);
     if (runtime->sampling.every_one_from_bytes != UINT64_MAX)
@@ -327,7 +339,8 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .kernel = runtime->kernel,
                                               .opened_ns = runtime->opened_ns,
                                               .thread_ended = thread_ended,
-                                              .user = runtime};
+                                              .user = runtime,
+                                              .drop_deadline_ns = (uint64_t)runtime->cleanup.settings->deadline_ns};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),
