@@ -46,6 +46,12 @@ void ftli_leak_detection_note(struct ftli_leak_detection *leaks)
     ftli_actor_run_within(leaks->actor, SOON_NS);
 }
 
+void ftli_leak_detection_look_within(struct ftli_leak_detection *leaks, uint64_t delay_ns)
+{
+    if (leaks->actor != NULL)
+        ftli_actor_run_within(leaks->actor, delay_ns);
+}
+
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
 {
     return ftli_u64_load_acquire(&leaks->suspects);

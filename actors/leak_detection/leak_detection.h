@@ -87,6 +87,8 @@ void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
 /* A scope with living members was ended, a thread is gone, or a pinned tensor was dropped: the actor looks, soon but seldom.
  * One load if that was noted already. Async-signal-safe. */
 void ftli_leak_detection_note(struct ftli_leak_detection *);
+/* A walk within this time, unless one comes sooner: drops are pending. Two loads if it was asked for already. */
+void ftli_leak_detection_look_within(struct ftli_leak_detection *, uint64_t delay_ns);
 /* ftl_stats.leak_suspects: tensors that outlived their scope or thread, or hang on a pin, as the last walk found them. */
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *);
 /* Drops that two walks of the actor in a row found past their deadline; at most FTLI_OVERDUE_MOST are told apart. */

@@ -111,23 +111,14 @@ static enum ftli_thread_fate thread_ended(void *user, uint32_t number, uint64_t 
     return FTLI_THREAD_ENDED;
 }
 
-/* A drop that is past its deadline is in no mailbox that would tell: while drops are pending, the table is walked now and then. */
-static void look_for_overdue(struct ftl_runtime *runtime, uint64_t now_ns)
-{
-    uint64_t half_ns = (uint64_t)runtime->cleanup.settings->deadline_ns / 2;
-    uint64_t pause_ns = half_ns > FTLI_NS_PER_S ? half_ns : FTLI_NS_PER_S;
-    if (now_ns - runtime->overdue_noted_ns < pause_ns || ftli_cleanup_read_pending(&runtime->cleanup).tensors == 0)
-        return;
-    runtime->overdue_noted_ns = now_ns;
-    ftli_leak_detection_note(&runtime->leak_detection);
-}
-
 /* The tick's view of the ports; what else is looked at while a program works hangs on it. */
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
     struct ftl_runtime *runtime = user;
     uint64_t working = ftli_port_claim_idle(runtime, now_ns);
-    look_for_overdue(runtime, now_ns);
+    /* A drop that is past its deadline may be in no mailbox that would tell. */
+    if (ftli_cleanup_read_pending(&runtime->cleanup).tensors != 0)
+        ftli_leak_detection_look_within(&runtime->leak_detection, (uint64_t)runtime->cleanup.settings->deadline_ns);
     ftli_runtime_look_at_peak(runtime);
     ftli_defragmentation_note(&runtime->defragmentation);
     if (runtime->sampling.every_one_from_bytes != UINT64_MAX)

@@ -53,7 +53,6 @@ struct ftl_runtime {
     struct ftli_sampling sampling;
     uint8_t tier_of_class[FTLI_COUNTED_CLASSES]; /* FTLI_TIER_LOOK: some sizes of it are recorded each */
     bool refuse_pinned;
-    uint64_t overdue_noted_ns; /* the allocation actor's: when drops past their deadline were last asked for */
     struct ftli_allocation allocation;
     struct ftli_cleanup cleanup;
     struct ftli_tracking tracking;

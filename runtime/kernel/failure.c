@@ -105,20 +105,25 @@ static void begin_round(ftli_actor *failed, uint64_t start_ns)
     ftli_token_release(&kernel->round_token);
 }
 
-static void change_round(ftli_actor *actor, uint32_t from, uint32_t to)
+static void change_round(ftli_actor *actor, uint32_t to)
 {
     ftli_token_take(&actor->kernel->round_token);
-    if (from == to || is_in(actor, from)) {
-        ftli_u32_store_relaxed(&actor->round, to);
-        next_turn(actor->kernel);
-    }
+    ftli_u32_store_relaxed(&actor->round, to);
+    next_turn(actor->kernel);
     ftli_token_release(&actor->kernel->round_token);
 }
 
 void ftli_round_started(ftli_actor *actor)
 {
-    if (actor->kernel->supervision.strategy != FTLI_RESTART_ONE_FOR_ONE)
-        change_round(actor, FTLI_ROUND_STARTING, FTLI_ROUND_NONE);
+    ftli_kernel *kernel = actor->kernel;
+    if (kernel->supervision.strategy == FTLI_RESTART_ONE_FOR_ONE)
+        return;
+    ftli_token_take(&kernel->round_token);
+    if (is_in(actor, FTLI_ROUND_STARTING)) { /* else it is to stop again */
+        ftli_u32_store_relaxed(&actor->round, FTLI_ROUND_NONE);
+        next_turn(kernel);
+    }
+    ftli_token_release(&kernel->round_token);
 }
 
 /* ---- failure ------------------------------------------------------------------------------------------------------- */
@@ -145,7 +150,7 @@ void ftli_round_stop(ftli_actor *actor)
 {
     set_aside(actor, true);
     hold_until(actor, FTLI_NEVER_NS, FTLI_ACTOR_RESTARTING);
-    change_round(actor, FTLI_ROUND_STOPPING, FTLI_ROUND_WAITS);
+    change_round(actor, FTLI_ROUND_WAITS);
 }
 
 static void set_degraded(ftli_actor *actor, bool degraded, int status)
@@ -179,7 +184,7 @@ static bool is_corrupt(const ftli_actor *actor)
 static void go_down(ftli_actor *actor, int status)
 {
     if (actor->kernel->supervision.strategy != FTLI_RESTART_ONE_FOR_ONE)
-        change_round(actor, FTLI_ROUND_LEFT, FTLI_ROUND_LEFT);
+        change_round(actor, FTLI_ROUND_LEFT);
     hold_until(actor, FTLI_NEVER_NS, FTLI_ACTOR_DOWN); /* after the last turn that it may have been given */
     ftli_u32_store_release(&actor->degraded, 1);
     ftli_actor_tell(actor, FTLI_NEWS_DOWN, status);

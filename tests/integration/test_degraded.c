@@ -267,9 +267,6 @@ Test(degraded, a_drop_past_its_deadline_is_reported)
     unsigned finalized = 0;
     const ftl_tensor_options options = {.finalizer = finalize, .finalizer_user = &finalized};
     ftl_runtime *runtime = open_without("cleanup");
-    ftl_tensor pinned = make(runtime, 100, NULL);
-    cr_assert_not_null(ftl_tensor_pin(pinned));
-    cr_assert_eq(ftl_tensor_drop(pinned), FTL_OK);
     cr_assert_eq(ftl_tensor_drop(make(runtime, 1000, &options)), FTL_OK);
     run_for(runtime, 9 * FTLI_NS_PER_S);
     cr_expect_not_null(strstr(ask(runtime, "check", FTL_OK), "good"), "%s", said);
@@ -279,9 +276,23 @@ Test(degraded, a_drop_past_its_deadline_is_reported)
     (void)ask(runtime, "check", FTL_EINTERNAL);
     cr_expect_not_null(strstr(said, "broken: drops past their deadline: 1; the oldest, of 1000 bytes, was dropped"),
                        "%s", said);
+    close_it(runtime, 1);
+}
+
+Test(degraded, a_drop_that_is_pinned_is_not_overdue)
+{
+    static const int64_t shape[2] = {1000, 1}; /* read as a time it is 4.3 s */
+    ftl_runtime *runtime = open_with(NULL);
+    ftl_tensor pinned;
+    cr_assert_eq(ftl_tensor_new(runtime, FTL_U8, 2, shape, NULL, &pinned), FTL_OK);
+    cr_assert_not_null(ftl_tensor_pin(pinned));
+    cr_assert_eq(ftl_tensor_drop(pinned), FTL_OK);
+    run_for(runtime, 100 * FTLI_NS_PER_S);
+    cr_expect_not_null(strstr(ask(runtime, "check", FTL_OK), "good"), "%s", said);
+    cr_expect_not_null(strstr(ask(runtime, "stats", FTL_OK), "drops_overdue              0\n"), "%s", said);
     ftl_tensor_unpin(pinned);
     run_for(runtime, FTLI_NS_PER_S);
-    close_it(runtime, 1);
+    close_it(runtime, 0);
 }
 
 Test(degraded, a_finalizer_that_is_tried_until_its_deadline_is_not_overdue)

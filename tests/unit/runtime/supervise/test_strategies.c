@@ -11,7 +11,7 @@
 #include "runtime/kernel/simulation.h"
 #include "runtime/supervise/supervisor.h"
 
-enum { ACTORS = 4, MAIL = 40, LOG = 4000, NEWS = 8 };
+enum { ACTORS = 4, MAIL = 40, LOG = 4000, NEWS = 8, SPARE = 500 };
 
 struct world;
 struct one {
@@ -25,6 +25,7 @@ struct one {
 };
 
 struct world {
+    uint32_t strategy;
     ftli_supervisor *supervisor;
     ftli_kernel *kernel;
     ftli_actor *actors[ACTORS];
@@ -32,6 +33,9 @@ struct world {
     ftli_message mail[ACTORS][MAIL];
     char log[LOG]; /* "A+" started, "a-" stopped */
     unsigned news[ACTORS][NEWS];
+    bool interrupts; /* who fails gets another message first */
+    ftli_message spare[SPARE];
+    unsigned spare_count;
     unsigned wrong; /* starts of what runs, receives of what does not, .. */
     ftli_random_state random;
 };
@@ -67,6 +71,10 @@ static int start(void *state, ftli_context *context)
         if (status != FTL_OK)
             return status;
     }
+    /* Whoever stands before it in the order and is not down has started. */
+    for (unsigned i = 0;
+         one->starts != 0 && one->world->strategy != FTLI_RESTART_ONE_FOR_ONE && &one->world->ones[i] != one; i++)
+        one->world->wrong += !one->world->ones[i].running && !ftli_actor_is_down(one->world->actors[i]);
     one->running = true;
     one->broken = false;
     one->starts++;
@@ -90,6 +98,8 @@ static int on_message(void *state, ftli_context *context, ftli_message *message)
     struct one *one = state;
     (void)context;
     one->world->wrong += !one->running;
+    if (message->type == UINT32_MAX - 1)
+        return FTL_OK;
     if (message->type == one->fail_at && one->fails > 0) {
         one->fails--;
         one->broken = one->corrupt;
@@ -121,6 +131,11 @@ static void on_news(void *user, const ftli_news *news)
 {
     struct world *world = user;
     world->news[ftli_actor_index(news->actor)][news->kind]++;
+    if (news->kind == FTLI_NEWS_FAILED && world->spare_count < SPARE && world->interrupts) {
+        ftli_message *message = &world->spare[world->spare_count++];
+        message->type = UINT32_MAX - 1;
+        ftli_actor_send(news->actor, FTLI_LANE_EMERGENCY, message);
+    }
 }
 
 /* Actors a, b, c, d on two groups; the first cannot be restarted if it is kept. */
@@ -129,6 +144,7 @@ static struct world *make(const ftli_policy *policy, uint64_t seed, bool kept)
     struct world *world = aligned_alloc(64, (sizeof *world + 63) / 64 * 64);
     cr_assert_not_null(world);
     memset(world, 0, sizeof *world);
+    world->strategy = policy->strategy;
     ftli_random_seed(&world->random, seed);
     cr_assert_eq(ftli_supervisor_create(policy, &world->supervisor), FTL_OK);
     const ftli_group_options groups[] = {{.name = "x", .count = 1}, {.name = "y", .count = 1}};
@@ -279,6 +295,24 @@ Test(strategies, one_that_is_given_up_in_a_round_leaves_it)
     ftli_actor_figures figures;
     ftli_actor_read(world->actors[2], &figures);
     cr_expect_eq(figures.lanes[FTLI_LANE_HIGH].depth, MAIL - world->ones[2].received, "its mail is kept");
+    end(world);
+}
+
+/* What is received in between says nothing about the message that failed. */
+Test(strategies, other_messages_do_not_end_the_failure_of_one)
+{
+    ftli_policy policy = ftli_policy_default();
+    policy.breaker.failures = 64;
+    struct world *world = make(&policy, 9, false);
+    world->interrupts = true;
+    world->ones[1].fail_at = 20;
+    world->ones[1].fails = 400;
+    world->ones[1].fail_status = FTL_EBUSY;
+    send(world);
+    run(world);
+    cr_expect(ftli_actor_is_down(world->actors[1]), "%d left", world->ones[1].fails);
+    cr_expect_eq(world->news[1][FTLI_NEWS_FAILED], 8, "three retries, a restart, three retries, and one too many: %u",
+                 world->news[1][FTLI_NEWS_FAILED]);
     end(world);
 }
 
