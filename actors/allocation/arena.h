@@ -67,6 +67,7 @@ struct ftli_granule {
     uint16_t committed;      /* pages: as many as are written; if huge all or none */
     uint16_t written_pages;
     bool huge;       /* advised: committed and purged only whole */
+    bool moved_in;   /* was the target of a move: a mapping of its own */
     uint8_t counted; /* bit i: the i-th page of its descriptors is in metadata_bytes */
     uint64_t unused[4];
 };
@@ -87,6 +88,7 @@ struct ftli_space {
     size_t metadata_bytes;         /* what may be resident of the map, the tables and the granules */
     uint32_t granules_used;        /* numbers given out so far; 0 is never used */
     uint32_t granules_most;
+    ftli_atomic_u32 moved_in; /* granules that are; 0xffffffff: the system does not move */
 };
 
 int ftli_space_init(struct ftli_space *, size_t arena_bytes); /* a multiple of 2 MiB; FTL_EINVAL, FTL_ENOMEM */

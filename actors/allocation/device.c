@@ -82,6 +82,7 @@ static int init_shards(struct ftli_device *device, const struct ftli_topology_de
             .uncharge = uncharge,
             .spare = spare,
             .trade = ftli_shards_trade,
+            .move = ftli_shards_move,
             .context = shard,
         };
         int status = ftli_heap_init(&shard->heap, &options);

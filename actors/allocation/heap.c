@@ -56,6 +56,7 @@ static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size
             ftli_heap_add_free(heap, span.number, span.pages, span.committed);
             return result;
         }
+        zero &= !span.moved_in;
     }
     ftli_heap_carve(heap, span, start, pages, pages);
     use(heap, ftli_heap_page(heap, start), pages);

@@ -46,6 +46,9 @@ struct ftli_heap_options {
                   size_t bytes); /* asked before more is committed: true if something was given to the heap */
     /* Called before charge, to give back (ftli_heap_trade) what is free elsewhere. NULL: nothing goes. */
     void (*trade)(void *context, size_t bytes);
+    /* Asked where a free granule would get fresh pages: true if what a free one elsewhere holds was moved there
+     * (ftli_heap_move_out). NULL: never. */
+    bool (*move)(void *context, struct ftli_granule *to);
     void *context;
 };
 
@@ -96,6 +99,11 @@ bool ftli_heap_purge_slabs(struct ftli_heap *, struct ftli_slab_cursor *, uint32
 /* The same for fresh pages elsewhere, also while a span of this heap is in hand: about `bytes`, in whole granules; parts: then
  * of others as well. */
 size_t ftli_heap_trade(struct ftli_heap *, size_t bytes, bool parts);
+
+/* All pages of one free, wholly committed granule of the heap go to `to`, a granule of which the caller has all pages free, by
+ * a change of the page tables, which costs a hundredth of what fresh pages do; `to` loses what it held. For the caller to count:
+ * `to` is committed all over, this heap as much less. False: there is none, or the system does not move. */
+bool ftli_heap_move_out(struct ftli_heap *, struct ftli_granule *to);
 
 /* ---- figures: kept incrementally, but for those of free runs */
 struct ftli_heap_figures {

@@ -2,6 +2,8 @@
 #include "actors/allocation/heap_inside.h"
 #include "runtime/base/os.h"
 
+#define MOVE_FROM 16u /* pages: so many page faults cost more than a move */
+
 static uint32_t count_written(struct ftli_piece piece)
 {
     unsigned count = 0;
@@ -50,18 +52,43 @@ bool ftli_heap_all_zero(const struct ftli_heap *heap, uint32_t number, uint32_t 
     return true;
 }
 
+static bool lies_in(const struct ftli_granule *granule, const struct ftli_free_span *span)
+{
+    return granule->number >= span->number && granule->number + FTLI_GRANULE_PAGES <= span->number + span->pages;
+}
+
 /* A granule without a committed page that lies wholly in the free span may become huge: nothing of it is in use, and
  * nobody else's counts change when all of it is committed at once. */
 static void advise(struct ftli_heap *heap, struct ftli_granule *granule, const struct ftli_free_span *span)
 {
     if (granule->huge || granule->committed || heap->options.huge_from_bytes == 0 ||
-        heap->committed_pages << FTLI_PAGE_SHIFT < heap->options.huge_from_bytes || granule->number < span->number ||
-        granule->number + FTLI_GRANULE_PAGES > span->number + span->pages) {
+        heap->committed_pages << FTLI_PAGE_SHIFT < heap->options.huge_from_bytes || !lies_in(granule, span)) {
         return;
     }
     if (ftli_os_advise_huge(granule->address, FTLI_GRANULE_BYTES)) {
         granule->huge = true;
         heap->any_huge = true;
+    }
+}
+
+/* Granules of the span that lack pages from..end - 1 are given the memory of free granules elsewhere, if somebody has any. */
+static void move_in(struct ftli_heap *heap, struct ftli_free_span *span, uint32_t from, uint32_t end)
+{
+    const struct ftli_heap_options *options = &heap->options;
+    for (uint32_t n = from; n < end;) {
+        struct ftli_piece piece = ftli_heap_piece(heap, n, end);
+        uint32_t before = piece.granule->committed, lacks = piece.to - piece.from - piece_committed(piece);
+        n += piece.to - piece.from;
+        if (lacks < MOVE_FROM || !lies_in(piece.granule, span) || !options->move(options->context, piece.granule)) {
+            continue;
+        }
+        if (before && options->uncharge) { /* the rest was charged where it was */
+            options->uncharge(options->context, (size_t)before << FTLI_PAGE_SHIFT);
+        }
+        heap->committed_pages += FTLI_GRANULE_PAGES - before;
+        span->committed += FTLI_GRANULE_PAGES - before;
+        span->moved_in = true;
+        heap->any_huge |= piece.granule->huge;
     }
 }
 
@@ -133,6 +160,9 @@ bool ftli_heap_write_huge(struct ftli_heap *heap, uint32_t number, uint32_t page
 int ftli_heap_commit(struct ftli_heap *heap, struct ftli_free_span *span, uint32_t number, uint32_t pages)
 {
     uint32_t end = number + pages, need = 0;
+    if (heap->options.move) {
+        move_in(heap, span, number, end);
+    }
     for (uint32_t n = number; n < end;) {
         struct ftli_piece piece = ftli_heap_piece(heap, n, end);
         struct ftli_granule *granule = piece.granule;

@@ -38,7 +38,7 @@ struct ftli_free_span ftli_heap_take_free(struct ftli_heap *heap, uint32_t numbe
         heap->rest_runs--;
         heap->rest_short -= short_pages(pages, committed);
     }
-    return (struct ftli_free_span){number, pages, committed};
+    return (struct ftli_free_span){number, pages, committed, false};
 }
 
 void ftli_heap_put_free(struct ftli_heap *heap, uint32_t number, uint32_t pages, uint32_t committed)

@@ -23,6 +23,7 @@ static inline struct ftli_page *ftli_heap_page(const struct ftli_heap *heap, uin
 
 struct ftli_free_span {
     uint32_t number, pages, committed;
+    bool moved_in; /* some of it got the memory of other granules: nothing is known to be zero */
 };
 
 static inline uint64_t ftli_heap_free_pages(const struct ftli_heap *heap)

@@ -151,6 +151,24 @@ void ftli_shards_trade(void *context, size_t bytes)
     ftli_u64_store_relaxed(&device->tide, tide + bytes / TIDE_PART);
 }
 
+/* A free granule of this shard, else of one that is not in use, gives its memory where fresh pages would be. */
+bool ftli_shards_move(void *context, struct ftli_granule *to)
+{
+    struct ftli_shard *own = context;
+    struct ftli_device *device = own->device;
+    bool moved = ftli_heap_move_out(&own->heap, to);
+    for (uint32_t i = 0; i < device->shard_count && !moved; i++) {
+        struct ftli_shard *shard = &device->shards[i];
+        if (shard == own || ftli_u64_load_relaxed(&shard->free_bytes) < FTLI_GRANULE_BYTES ||
+            !ftli_token_try_take(&shard->token))
+            continue;
+        moved = ftli_heap_move_out(&shard->heap, to);
+        ftli_shard_note_free(shard);
+        ftli_token_release(&shard->token);
+    }
+    return moved;
+}
+
 uint64_t ftli_allocation_free_resident_bytes(struct ftli_device *device)
 {
     uint64_t bytes = 0;

@@ -68,6 +68,7 @@ unsigned ftli_shard_collect(struct ftli_shard *, unsigned most);
 int ftli_shard_carve(struct ftli_device *, uint32_t *home, unsigned size_class, struct ftli_header **out, unsigned n);
 /* The heaps' trade: called with one shard's token held. */
 void ftli_shards_trade(void *shard, size_t bytes);
+bool ftli_shards_move(void *shard, struct ftli_granule *to); /* likewise */
 bool ftli_shard_is_empty(const struct ftli_shard *);
 /* The heap has no committed room for so many bytes in one piece. True: it got something from the shelf. Token held. */
 bool ftli_shard_spare(struct ftli_shard *, uint64_t bytes);

@@ -82,6 +82,11 @@ bool ftli_os_discard(void *at, size_t bytes)
     return madvise(at, bytes, MADV_DONTNEED) == 0;
 }
 
+bool ftli_os_move(void *from, void *to, size_t bytes)
+{
+    return mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+}
+
 bool ftli_os_zero_and_keep(void *at, size_t bytes)
 {
     if (mmap(at, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)

@@ -30,6 +30,14 @@ static void uncharge(void *context, size_t bytes)
     charged -= bytes;
 }
 
+static bool moves; /* free granules of the child give their memory to the heap */
+
+static bool move(void *context, struct ftli_granule *to)
+{
+    cr_assert_eq(context, &charged);
+    return moves && ftli_heap_move_out(&child, to);
+}
+
 static void begin(void)
 {
     struct ftli_heap_options options = {
@@ -38,6 +46,7 @@ static void begin(void)
         .grows = true,
         .charge = charge,
         .uncharge = uncharge,
+        .move = move,
         .context = &charged,
     };
     cr_assert_eq(ftli_space_init(&space, 64 * MIB), FTL_OK);
@@ -518,5 +527,43 @@ Test(heap, the_walk_finds_damage)
     cr_assert_not(ftli_heap_check(&heap, why, sizeof why));
     ftli_entry_granule(entry)->written[0] ^= 2;
     cr_assert_eq(ftli_heap_give(&heap, b), FTL_OK);
+    end();
+}
+
+Test(heap, a_free_granule_elsewhere_gives_its_memory_instead_of_fresh_pages)
+{
+    struct ftli_segment segment;
+    void *out;
+    bool zeroed;
+    begin();
+    char *first = take(MIB); /* in use: its granule cannot be a target */
+    memset(first, 1, MIB);
+    cr_assert_eq(ftli_heap_detach_segment(&heap, 2 * MIB, &segment), FTL_OK);
+    cr_assert_eq(ftli_heap_donate(&child, &segment), FTL_OK);
+    cr_assert_eq(ftli_heap_take_pages(&child, 2 * MIB, 64, &out, &zeroed), FTL_OK);
+    memset(out, 3, 2 * MIB);
+    cr_assert_eq(ftli_heap_give(&child, out), FTL_OK);
+    size_t before = charged;
+    moves = true;
+    char *moved = out;
+    cr_assert_eq(ftli_heap_take_pages(&heap, 4 * MIB, 2 * MIB, &out, &zeroed), FTL_OK);
+    if (((char *)out)[0] != 3) {
+        cr_skip("the system does not move pages");
+    }
+    cr_assert_not(zeroed, "half of it holds what the child had");
+    cr_assert_eq(charged, before + 2 * MIB, "one granule moved, one is fresh");
+    cr_assert_eq(child.committed_pages, 0);
+    cr_assert_eq(moved[0], 0);
+    check("a move");
+    cr_assert_eq(ftli_heap_give(&heap, out), FTL_OK);
+    cr_assert_eq(ftli_heap_give(&heap, first), FTL_OK);
+    moves = false;
+    cr_assert_eq(ftli_heap_take_pages(&child, 2 * MIB, 64, &out, &zeroed), FTL_OK);
+    cr_assert(zeroed && out == moved, "and the child's addresses read as zeros");
+    cr_assert_eq(((char *)out)[2 * MIB - 1], 0);
+    cr_assert_eq(ftli_heap_give(&child, out), FTL_OK);
+    (void)ftli_heap_purge(&heap, 0, 0);
+    (void)ftli_heap_purge(&child, 0, 0);
+    cr_assert_eq(charged, 0);
     end();
 }

@@ -37,7 +37,8 @@ static struct {
     size_t charged, limit;
     uint32_t trades_one_in; /* takes that need fresh pages and have others go back first; 0: none */
     bool traded;
-    unsigned long trades, gave_slab_pages;
+    uint32_t moves_one_in; /* granules that need fresh pages and are offered a free one's memory; 0: none */
+    unsigned long trades, moves, gave_slab_pages;
     unsigned long taken, refused, placed;
 } m;
 
@@ -74,6 +75,22 @@ static void trade(void *context, size_t bytes)
     }
 }
 
+static bool move(void *context, struct ftli_granule *to)
+{
+    (void)context;
+    if (m.moves_one_in == 0 || random_below(m.moves_one_in) != 0) {
+        return false;
+    }
+    unsigned first = random_below(2);
+    if (!ftli_heap_move_out(&m.heaps[first], to) && !ftli_heap_move_out(&m.heaps[!first], to)) {
+        return false;
+    }
+    memset(&m.written[to->number], 1, FTLI_GRANULE_PAGES * sizeof m.written[0]);
+    m.traded = true; /* where it was moved from */
+    m.moves++;
+    return true;
+}
+
 static void begin(uint64_t with_seed, size_t huge_from_bytes, size_t limit)
 {
     memset(&m, 0, sizeof m);
@@ -89,6 +106,7 @@ static void begin(uint64_t with_seed, size_t huge_from_bytes, size_t limit)
             .charge = charge,
             .uncharge = uncharge,
             .trade = trade,
+            .move = move,
         };
         cr_assert_eq(ftli_heap_init(&m.heaps[i], &options), FTL_OK);
     }
@@ -442,5 +460,25 @@ Test(heap_model, trades_of_huge_granules)
     m.trades_one_in = 3;
     run(15000, true, 64);
     cr_assert(m.trades > 20, "%lu trades", m.trades);
+    end();
+}
+
+/* Free granules give their memory to others in the middle of a take. */
+Test(heap_model, moves)
+{
+    begin(8, 0, SIZE_MAX);
+    m.moves_one_in = 1;
+    run(30000, true, 128);
+    cr_assert(m.moves > 20, "%lu moves", m.moves);
+    end();
+}
+
+Test(heap_model, moves_and_trades_of_huge_granules)
+{
+    begin(9, 8 * MIB, 60 * MIB);
+    m.trades_one_in = 4;
+    m.moves_one_in = 2;
+    run(15000, true, 64);
+    cr_assert(m.moves > 5 && m.trades > 20, "%lu moves, %lu trades", m.moves, m.trades);
     end();
 }

@@ -50,6 +50,25 @@ Test(os, discarded_pages_read_as_zeros_and_are_gone)
     ftli_os_release(at, MIB);
 }
 
+Test(os, what_is_moved_is_elsewhere_and_its_place_is_empty)
+{
+    char *at = ftli_os_reserve(8 * MIB, 2 * MIB);
+    memset(at, 7, 2 * MIB);
+    memset(at + 4 * MIB, 8, 4096);
+    if (!ftli_os_move(at, at + 4 * MIB, 2 * MIB)) {
+        cr_skip("the system does not move pages");
+    }
+    cr_expect_eq(ftli_os_resident_bytes(at, 8 * MIB), 2 * MIB);
+    cr_expect_eq(at[4 * MIB], 7);
+    cr_expect_eq(at[6 * MIB - 1], 7);
+    cr_expect_eq(at[0], 0);
+    at[0] = 9; /* can be used again, and be the target of the way back */
+    cr_expect(ftli_os_move(at + 4 * MIB, at, 2 * MIB));
+    cr_expect_eq(at[0], 7);
+    cr_expect_eq(at[4 * MIB], 0);
+    ftli_os_release(at, 8 * MIB);
+}
+
 Test(os, zeroed_and_kept_pages_can_be_read)
 {
     char *at = ftli_os_reserve(MIB, 4096);
