@@ -84,7 +84,11 @@ bool ftli_os_discard(void *at, size_t bytes)
 
 bool ftli_os_move(void *from, void *to, size_t bytes)
 {
-    return mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+    if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to)
+        return true;
+    /* It may have failed after it took away what was at `to`: then there is a hole, and it is closed. Else that is still there. */
+    (void)ftli_os_reserve_at(to, bytes);
+    return false;
 }
 
 bool ftli_os_zero_and_keep(void *at, size_t bytes)

@@ -34,7 +34,7 @@ void ftli_os_release(void *at, size_t bytes);
 bool ftli_os_discard(void *at, size_t bytes);
 
 /* What the pages at `from` hold is at `to` afterwards, without a copy, in place of what was there; `from` reads as zeros. Each range that
- * was never a target before may cost two of the process's mappings. False: nothing changed, the system does not do that. */
+ * was never a target before may cost two of the process's mappings. False: `from` is as it was, the system does not do that. */
 bool ftli_os_move(void *from, void *to, size_t bytes);
 
 /* The memory goes back and the addresses stay ours: they read as zeros and can no longer be written. */

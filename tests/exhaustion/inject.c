@@ -101,6 +101,16 @@ WRAPS(void *, mmap, void *address, size_t bytes, int protection, int flags, int 
     return made;
 }
 
+void *__real_mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...);
+void *__wrap_mremap(void *old, size_t old_bytes, size_t bytes, int flags, void *to);
+void *__wrap_mremap(void *old, size_t old_bytes, size_t bytes, int flags, void *to)
+{
+    if (!fails())
+        return __real_mremap(old, old_bytes, bytes, flags, to);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
 WRAPS(int, munmap, void *address, size_t bytes)
 {
     atomic_fetch_sub(&mapped_bytes, (int64_t)bytes);
