@@ -174,7 +174,7 @@ static ftli_decision ask(ftli_actor *actor, int status, uint64_t now_ns)
     return decision;
 }
 
-static bool is_corrupt(const ftli_actor *actor)
+bool ftli_actor_is_corrupt(const ftli_actor *actor)
 {
     char why[256];
     return actor->started && actor->operations->check != NULL &&
@@ -195,7 +195,7 @@ void ftli_actor_fail(ftli_actor *actor, int status)
     const uint64_t now_ns = ftli_kernel_now_ns(actor->kernel);
     ftli_u64_add_owner(&actor->failures, 1);
     actor->failing = true;
-    if (is_corrupt(actor))
+    if (ftli_actor_is_corrupt(actor))
         status = FTLI_STATUS_CORRUPT;
     const ftli_decision decision = ask(actor, status, now_ns);
     const uint32_t action = decision.action & ~(uint32_t)FTLI_DECIDE_DEGRADED;

@@ -69,6 +69,7 @@ struct ftli_actor {
     /* written by the runner, read by any */
     ftli_atomic_u32 phase_held;      /* FTLI_ACTOR_RESTARTING, _DOWN or _STOPPED while HELD */
     ftli_atomic_u32 ignore_priority; /* written by any */
+    ftli_atomic_u32 suspect;         /* written by any: its check failed; its next run looks itself */
     ftli_atomic_u32 degraded;
     ftli_atomic_u32 round; /* FTLI_ROUND_...; written under the kernel's round_token */
     ftli_atomic_u64 messages, runs, ticks, busy_ns, longest_run_ns, failures, restarts, helped;
@@ -183,10 +184,11 @@ void ftli_actor_tell(ftli_actor *, uint32_t kind, int status);
 void ftli_actor_append_due(ftli_actor *, ftli_timer *);
 void ftli_actor_forget_timers(ftli_actor *);
 void ftli_actor_fail(ftli_actor *,
-                     int status);        /* what failed is back where it was. Holds the actor until it is to go on */
-void ftli_actor_recovered(ftli_actor *); /* what failed was received */
-void ftli_round_stop(ftli_actor *);      /* its turn: stops, and waits */
-void ftli_round_started(ftli_actor *);   /* the next one's turn */
+                     int status); /* what failed is back where it was. Holds the actor until it is to go on */
+bool ftli_actor_is_corrupt(const ftli_actor *); /* its check fails */
+void ftli_actor_recovered(ftli_actor *);        /* what failed was received */
+void ftli_round_stop(ftli_actor *);             /* its turn: stops, and waits */
+void ftli_round_started(ftli_actor *);          /* the next one's turn */
 
 /* ---- watchdog.c ---------------------------------------------------------------------------------------------------- */
 
@@ -218,7 +220,7 @@ void ftli_group_join_threads(ftli_group *);
 
 int ftli_simulation_create(ftli_kernel *);
 void ftli_simulation_destroy(ftli_kernel *);
-/* Before a receive: FTL_OK, or the status of an injected fault. lane FTLI_LANES, link NULL: a timer. */
+/* Before a receive: FTL_OK, or the status of an injected fault. lane FTLI_LANES, link NULL: a timer, or the tick. */
 int ftli_simulation_receive(ftli_actor *, unsigned lane, const ftli_link *);
 int ftli_simulation_wait(ftli_kernel *, ftli_event *, uint32_t ticket, uint64_t deadline_ns);
 

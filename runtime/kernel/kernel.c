@@ -296,12 +296,16 @@ uint64_t ftli_kernel_restarts(const ftli_kernel *kernel)
 int ftli_kernel_check(const ftli_kernel *kernel, char *why, size_t n)
 {
     for (unsigned i = 0; i < ftli_kernel_actor_count(kernel); i++) {
-        const ftli_actor *actor = ftli_kernel_actor(kernel, i);
-        if (actor->operations->check == NULL || !actor->started)
+        ftli_actor *actor = ftli_kernel_actor(kernel, i);
+        const uint32_t word = ftli_u32_load_seq_cst(&actor->word);
+        if (actor->operations->check == NULL || (word & (FTLI_WORD_HELD | FTLI_WORD_STOPPED)) != 0)
             continue;
         const int status = actor->operations->check(actor->state, why, n);
-        if (status != FTL_OK)
-            return status;
+        if (status == FTL_OK)
+            continue;
+        ftli_u32_store_release(&actor->suspect, 1);
+        ftli_actor_wake(actor);
+        return status;
     }
     return FTL_OK;
 }

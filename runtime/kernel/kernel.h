@@ -97,7 +97,7 @@ uint64_t ftli_kernel_restarts(const ftli_kernel *);
 uint64_t ftli_kernel_overdue(const ftli_kernel *);
 
 /* Runs the check of every actor (at rest, or in simulation): FTL_OK, or the first failing status with its
- * reason. */
+ * reason. That actor looks itself when it runs next; if its check fails there too, it is a corruption. */
 int ftli_kernel_check(const ftli_kernel *, char *why, size_t n);
 
 typedef struct {

@@ -139,7 +139,7 @@ static int begin(ftli_actor *actor)
     return FTL_OK;
 }
 
-/* In simulation: may answer instead of the receive, and notes what is received. link NULL: a timer. */
+/* In simulation: may answer instead of the receive, and notes what is received. link NULL: a timer, or the tick. */
 static int simulated(ftli_actor *actor, unsigned lane, const ftli_link *link)
 {
     return FTLI_UNLIKELY(actor->kernel->simulation != NULL) ? ftli_simulation_receive(actor, lane, link) : FTL_OK;
@@ -152,7 +152,9 @@ static int tick(ftli_actor *actor, uint64_t now_ns)
     ftli_u64_store_seq_cst(&actor->tick_due_ns, FTLI_NEVER_NS); /* before the tick: what asks again during it counts */
     if (actor->operations->on_tick == NULL)
         return FTL_OK;
-    const int status = actor->operations->on_tick(actor->state, &actor->context);
+    int status = simulated(actor, FTLI_LANES, NULL);
+    if (status == FTL_OK)
+        status = actor->operations->on_tick(actor->state, &actor->context);
     if (status != FTL_OK) {
         (void)ftli_u64_lower_seq_cst(&actor->tick_due_ns, now_ns); /* once more, after the failure */
         return failed(actor, at_tick(actor), status);
@@ -227,9 +229,20 @@ static int receive_mail(ftli_actor *actor, unsigned most, unsigned *received)
     return FTL_OK;
 }
 
+/* Somebody's look found its invariants broken; this look, under the token, is the one that counts. */
+static int examine(ftli_actor *actor)
+{
+    if (FTLI_LIKELY(ftli_u32_load_relaxed(&actor->suspect) == 0))
+        return FTL_OK;
+    ftli_u32_store_relaxed(&actor->suspect, 0);
+    return ftli_actor_is_corrupt(actor) ? failed(actor, at_start(actor), FTL_EINTERNAL) : FTL_OK;
+}
+
 static int receive_all(ftli_actor *actor, uint64_t now_ns, unsigned most, unsigned *received)
 {
     int status = begin(actor);
+    if (status == FTL_OK)
+        status = examine(actor);
     if (status == FTL_OK)
         status = tick(actor, now_ns);
     if (status == FTL_OK)

@@ -16,19 +16,36 @@ static bool can_watch(const ftli_group *group)
     return group->count != 0 && !group->lazy && ftli_u32_load_acquire(&group->actor_count) != 0;
 }
 
+/* All its actors are watched themselves: none runs the program's code for as long as that likes. */
+static bool is_watched(const ftli_group *group)
+{
+    for (uint32_t i = 0; i < ftli_u32_load_acquire(&group->actor_count); i++) {
+        const ftli_actor *actor = ftli_pointer_load_acquire(&group->actors[i]);
+        if (actor->receive_ns == 0)
+            return false;
+    }
+    return true;
+}
+
+static ftli_group *watcher_of(ftli_kernel *kernel, unsigned index, bool watched)
+{
+    for (unsigned k = 1; k < kernel->group_count; k++) {
+        ftli_group *other = &kernel->groups[(index + k) % kernel->group_count];
+        if (can_watch(other) && (is_watched(other) || !watched))
+            return other;
+    }
+    return NULL;
+}
+
 void ftli_watchdog_assign(ftli_kernel *kernel)
 {
-    const unsigned count = kernel->group_count;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < kernel->group_count; i++) {
         ftli_group *group = &kernel->groups[i];
-        group->watcher = group->count > 1 && can_watch(group) ? group : NULL;
-        for (unsigned k = 1; k < count; k++) {
-            ftli_group *other = &kernel->groups[(i + k) % count];
-            if (can_watch(other)) {
-                group->watcher = other;
-                break;
-            }
-        }
+        group->watcher = watcher_of(kernel, i, true);
+        if (group->watcher == NULL)
+            group->watcher = watcher_of(kernel, i, false);
+        if (group->watcher == NULL && group->count > 1 && can_watch(group))
+            group->watcher = group;
     }
 }
 

@@ -309,12 +309,16 @@ static void one_operation(struct world *world)
 
 static void open_world(struct world *world)
 {
-    static const char *const overrides[2] = {
+    static const char *const overrides[5] = {
         "supervision.restarts: 10000\nactors.cleanup.deadline: 2s\n",
         "supervision.restarts: 10000\nactors.cleanup: {deadline: 2s, policy: message}\nactors.tracking.level: debug\n",
+        "supervision: {restarts: 10000, strategy: one_for_all}\nactors.cleanup.deadline: 2s\n",
+        "supervision: {restarts: 10000, strategy: rest_for_one}\nactors.cleanup: {deadline: 2s, policy: message}\n",
+        "supervision: {restarts: 10000, breaker: {failures: 1, open: 100ms}}\nactors.cleanup.deadline: 2s\n"
+        "recovery: {transient: [degrade, restart], fatal: [quarantine, restart]}\n",
     };
     const ftli_simulation_faults faults = {.receive_fails = 0.05, .status = FTL_EBUSY, .late = 0.1};
-    ftl_open_options options = {.overrides = overrides[world->seed % 2]};
+    ftl_open_options options = {.overrides = overrides[world->seed % 5]};
     int status = ftli_runtime_open_as(&options, true, world->seed, &world->runtime);
     cr_assert_eq(status, FTL_OK, "%s", ftl_last_error());
     ftli_simulation_set_law(world->runtime->kernel, law, world);

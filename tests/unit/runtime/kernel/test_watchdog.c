@@ -102,6 +102,34 @@ Test(watchdog, the_groups_other_thread_sees_it)
     expect_seen(groups, 1, "a");
 }
 
+/* Two actors do not come back: one of a group that is watched, and one that may take as long as it likes. */
+Test(watchdog, who_may_take_long_is_no_watcher_if_there_is_another)
+{
+    const ftli_group_options groups[] = {
+        {.name = "a", .count = 1}, {.name = "long", .count = 1}, {.name = "b", .count = 1}};
+    static ftli_message stuck[2];
+    struct slow slow = {.let_go = {0}}, any_time = {.let_go = {0}}, other = {.let_go = {0}};
+    ftli_kernel *kernel = kernel_of(groups, 3, false);
+    ftli_actor *actor = add(kernel, "slow", "a", &slow, DEADLINE_NS);
+    ftli_actor *user = add(kernel, "any_time", "long", &any_time, 0);
+    (void)add(kernel, "other", "b", &other, DEADLINE_NS);
+    cr_assert_eq(ftli_kernel_start(kernel), FTL_OK);
+    stuck[0] = stuck[1] = (ftli_message){.type = 1};
+    ftli_actor_send(user, FTLI_LANE_HIGH, &stuck[0]);
+    while (ftli_u32_load_acquire(&any_time.inside) == 0)
+        (void)sched_yield();
+    ftli_actor_send(actor, FTLI_LANE_HIGH, &stuck[1]);
+    while (ftli_kernel_overdue(kernel) == 0)
+        (void)sched_yield();
+    ftli_u32_store_release(&slow.let_go, 1);
+    ftli_u32_store_release(&any_time.let_go, 1);
+    cr_assert_eq(ftli_kernel_stop(kernel, FTLI_NS_PER_S), FTL_OK);
+    ftli_actor_figures figures;
+    ftli_actor_read(user, &figures);
+    cr_expect_eq(figures.overdue, 0, "it is not watched");
+    ftli_kernel_destroy(kernel);
+}
+
 Test(watchdog, a_group_that_is_lent_is_watched_by_threads)
 {
     const ftli_group_options groups[] = {{.name = "lent", .count = 0}, {.name = "b", .count = 1}};

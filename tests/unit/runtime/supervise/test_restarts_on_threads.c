@@ -88,18 +88,23 @@ static void *produce(void *argument)
     return NULL;
 }
 
-static void run(unsigned threads)
+static void run(unsigned groups, unsigned threads, uint32_t strategy)
 {
+    static const char *const group_names[ACTORS] = {"a", "b", "c"};
     ftli_policy policy = ftli_policy_default();
+    policy.strategy = strategy;
+    policy.breaker.open_ns = 100000;
     policy.restarts = FTLI_RESTARTS_MOST;
     policy.within_ns = 1;
     policy.backoff = (ftli_backoff){.first_ns = 1000, .most_ns = 50000, .factor = 2};
     policy.retries = 1;
     ftli_supervisor *supervisor;
     cr_assert_eq(ftli_supervisor_create(&policy, &supervisor), FTL_OK);
-    const ftli_group_options group = {.name = "service", .count = threads};
+    ftli_group_options group[ACTORS];
+    for (unsigned i = 0; i < groups; i++)
+        group[i] = (ftli_group_options){.name = group_names[i], .count = threads};
     const ftli_kernel_options options = {
-        .groups = &group, .group_count = 1, .supervision = ftli_supervisor_interface(supervisor), .seed = 4};
+        .groups = group, .group_count = groups, .supervision = ftli_supervisor_interface(supervisor), .seed = 4};
     ftli_kernel *kernel;
     cr_assert_eq(ftli_kernel_create(&options, &kernel), FTL_OK);
     static fragile states[ACTORS];
@@ -107,7 +112,10 @@ static void run(unsigned threads)
     ftli_actor *actors[ACTORS];
     for (int i = 0; i < ACTORS; i++) {
         ftli_random_seed(&states[i].random, (uint64_t)i);
-        const ftli_actor_options add = {.operations = &FRAGILE, .state = &states[i], .group = "service"};
+        const ftli_actor_options add = {.operations = &FRAGILE,
+                                        .state = &states[i],
+                                        .group = group_names[(unsigned)i % groups],
+                                        .receive_ns = FTLI_NS_PER_S};
         cr_assert_eq(ftli_kernel_add_actor(kernel, names[i], &add, &actors[i]), FTL_OK);
     }
     cr_assert_eq(ftli_kernel_start(kernel), FTL_OK);
@@ -160,15 +168,35 @@ static void run(unsigned threads)
 
 Test(restarts, two_threads_lose_nothing)
 {
-    run(2);
+    run(1, 2, FTLI_RESTART_ONE_FOR_ONE);
 }
 
 Test(restarts, one_thread_loses_nothing)
 {
-    run(1);
+    run(1, 1, FTLI_RESTART_ONE_FOR_ONE);
 }
 
 Test(restarts, a_lent_thread_loses_nothing)
 {
-    run(0);
+    run(1, 0, FTLI_RESTART_ONE_FOR_ONE);
+}
+
+Test(restarts, all_at_once_on_threads_of_their_own)
+{
+    run(3, 1, FTLI_RESTART_ONE_FOR_ALL);
+}
+
+Test(restarts, the_rest_at_once_on_threads_of_their_own)
+{
+    run(3, 2, FTLI_RESTART_REST_FOR_ONE);
+}
+
+Test(restarts, all_at_once_on_one_thread)
+{
+    run(1, 1, FTLI_RESTART_ONE_FOR_ALL);
+}
+
+Test(restarts, all_at_once_on_a_lent_thread)
+{
+    run(2, 0, FTLI_RESTART_ONE_FOR_ALL);
 }

@@ -337,6 +337,28 @@ Test(strategies, a_broken_state_is_not_stopped)
     end(world);
 }
 
+Test(strategies, a_check_from_outside_begins_the_recovery)
+{
+    ftli_policy policy = ftli_policy_default();
+    struct world *world = make(&policy, 3, false);
+    char why[64];
+    cr_expect_eq(ftli_kernel_check(world->kernel, why, sizeof why), FTL_OK);
+    world->ones[2].broken = true;
+    world->ones[2].running = false; /* no stop comes */
+    cr_expect_eq(ftli_kernel_check(world->kernel, why, sizeof why), FTL_EINTERNAL);
+    cr_expect_str_eq(why, "broken on purpose");
+    run(world);
+    cr_expect_str_eq(world->log, "c+", "%s", world->log);
+    cr_expect_eq(ftli_kernel_check(world->kernel, why, sizeof why), FTL_OK);
+    ftli_supervisor_figures figures;
+    ftli_supervisor_read(world->supervisor, &figures);
+    cr_expect_eq(figures.quarantines, 1);
+    send(world);
+    run(world);
+    expect_all_received(world);
+    end(world);
+}
+
 /* ---- degraded, and the breaker ------------------------------------------------------------------------------------------- */
 
 Test(strategies, short_of_a_resource_it_is_degraded_until_it_has_received)
