@@ -17,12 +17,41 @@
 #define MAGAZINE_BLOCKS 4                     /* so many, if they come to half of that part at most */
 #define ONE_WAY_SHARE   8                     /* the same where a thread only takes from its magazines */
 
+static FTLI_NOINLINE void wake_watcher(struct ftli_device *device)
+{
+    ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
+    ftli_u64_store_relaxed(&device->watch_at_least, 0);
+    ftli_actor_run_within(ftli_pointer_load_acquire(&device->watcher), 0);
+}
+
+/* pairs: committed-watch. Either this look, after the change, sees the marks, or they were set before it and see the change. */
+static void look_at_marks(struct ftli_device *device, uint64_t committed)
+{
+    if (FTLI_UNLIKELY(committed >= ftli_u64_load_seq_cst(&device->watch_below) ||
+                      committed < ftli_u64_load_seq_cst(&device->watch_at_least)))
+        wake_watcher(device);
+}
+
+bool ftli_allocation_watch(struct ftli_device *device, ftli_actor *actor, uint64_t at_least, uint64_t below)
+{
+    ftli_pointer_store_release(&device->watcher, actor);
+    ftli_u64_store_seq_cst(&device->watch_at_least, at_least); /* pairs: committed-watch */
+    ftli_u64_store_seq_cst(&device->watch_below, below);
+    uint64_t committed = ftli_u64_load_seq_cst(&device->committed);
+    if (committed >= at_least && committed < below)
+        return true;
+    ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
+    ftli_u64_store_relaxed(&device->watch_at_least, 0);
+    return false;
+}
+
 /* The limit: asked before pages are committed. pairs: committed-bytes, with uncharge. */
 static bool charge(void *context, size_t bytes)
 {
     struct ftli_device *device = ((struct ftli_shard *)context)->device;
-    uint64_t before = ftli_u64_fetch_add_relaxed(&device->committed, bytes);
+    uint64_t before = ftli_u64_fetch_add_seq_cst(&device->committed, bytes);
     if (FTLI_LIKELY(before + bytes <= device->hard_bytes)) {
+        look_at_marks(device, before + bytes);
         if (before + bytes > ftli_u64_load_relaxed(&device->tide))
             ftli_u64_store_relaxed(&device->tide, before + bytes);
         return true;
@@ -34,7 +63,7 @@ static bool charge(void *context, size_t bytes)
 static void uncharge(void *context, size_t bytes)
 {
     struct ftli_device *device = ((struct ftli_shard *)context)->device;
-    (void)ftli_u64_fetch_add_relaxed(&device->committed, -(uint64_t)bytes);
+    look_at_marks(device, ftli_u64_fetch_add_seq_cst(&device->committed, -(uint64_t)bytes) - bytes);
 }
 
 static bool spare(void *context, size_t bytes)
@@ -116,6 +145,7 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
     ftli_u64_store_relaxed(&device->tide, TIDE_LEAST);
+    ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
     set_capacities(device, MAGAZINE_SHARE);
     ftli_allocation_share_caches(device, 1);
     device->shelf_bytes = SHELF_BYTES;

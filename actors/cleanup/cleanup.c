@@ -93,8 +93,25 @@ static void set_flags(struct ftli_header *header, uint32_t flags)
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | flags);
 }
 
+static void tell_of_quarantine(struct ftli_cleanup *cleanup, const struct ftli_header *header, uint64_t bytes,
+                               const char *why)
+{
+    const struct ftli_extension *extension = extension_of(cleanup, header);
+    uint32_t attempts = extension == NULL ? 0 : ftli_u32_load_relaxed(&extension->attempts);
+    struct ftli_event_news news = {.kind = FTL_EVENT_QUARANTINE,
+                                   .bytes = bytes,
+                                   .count = attempts,
+                                   .tensor = ftli_table_handle(cleanup->table, header),
+                                   .subject = "cleanup"};
+    if (extension != NULL && ftli_pointer_load_acquire(&extension->site) != NULL)
+        news.subject = ftli_pointer_load_acquire(&extension->site);
+    ftli_events_post(cleanup->events, &news,
+                     "a tensor of %llu bytes is set aside, memory and all: %s; its finalizer failed %u times",
+                     (unsigned long long)bytes, why, attempts);
+}
+
 /* Kept, with its memory, because it may not be freed: its finalizer never worked, or its state is not what it must be. */
-static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
+static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header, const char *why)
 {
     uint64_t bytes = ftli_header_own_bytes(header);
     uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
@@ -106,6 +123,7 @@ static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header)
     ftli_u64_add_owner(&cleanup->counters.quarantined_block_bytes, block_bytes);
     ftli_u64_add_owner(&cleanup->counters.quarantined_by_parity[parity], 1);
     ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
+    tell_of_quarantine(cleanup, header, bytes, why);
 }
 
 /* What a completion must look like: nobody refers to it, nobody has it pinned, and it is ours. */
@@ -151,7 +169,7 @@ void ftli_cleanup_complete(struct ftli_cleanup *cleanup, struct ftli_header *hea
 {
     if (!ftli_cleanup_is_valid(cleanup, header)) {
         ftli_u64_add_owner(&cleanup->invalid, 1);
-        quarantine(cleanup, header);
+        quarantine(cleanup, header, "its state is not what it must be");
         return;
     }
     ftli_header_address(header, FTLI_PURPOSE_RECLAIM, ftli_header_lane(header), ftli_header_parity(header));
@@ -185,7 +203,7 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     uint64_t deadline_ns = posted_ns + (uint64_t)cleanup->settings->deadline_ns;
     if (now_ns >= deadline_ns) {
         ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
-        quarantine(cleanup, header);
+        quarantine(cleanup, header, "its deadline is over");
         return;
     }
     uint64_t delay_ns = retry_delay_ns(cleanup, attempts);
@@ -252,7 +270,7 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
     default:
         ftli_u64_add_owner(&cleanup->invalid, 1);
         ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
-        quarantine(cleanup, header);
+        quarantine(cleanup, header, "it came to the cleanup for no purpose that there is");
         break;
     }
     return FTL_OK;

@@ -11,6 +11,7 @@
 
 #include "actors/allocation/allocation.h"
 #include "actors/cleanup/settings.h"
+#include "actors/events/events.h"
 #include "actors/tracking/tracking.h"
 
 enum { FTLI_FINALIZER_WORKERS_MOST = 16, FTLI_CLEANUP_SENT_SHIFT = 40 };
@@ -97,6 +98,7 @@ struct ftli_cleanup {
     /* A reference that a link or a view held, given up by the cleanup; the drop's parity is inherited. */
     void (*drop_reference)(void *user, uint64_t tensor, uint32_t parity);
     void *user;
+    struct ftli_events *events; /* who hears of a quarantine; may be NULL */
     /* the actor's alone */
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
     ftli_link *quarantine;

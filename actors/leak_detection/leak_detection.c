@@ -66,9 +66,19 @@ static void begin_walk(struct ftli_leak_detection *leaks)
     leaks->next_slot = 1;
     leaks->end_slot = ftli_table_fresh(leaks->world.table);
     leaks->walk_busy_ns = 0;
-    leaks->walk_suspects = 0;
+    leaks->walk_suspects = leaks->walk_suspect_bytes = 0;
+    leaks->walk_largest = (struct ftli_leak_suspect){0};
     leaks->walk_again = false;
     leaks->overdue_now.count = 0;
+}
+
+static void count_suspect(struct ftli_leak_detection *leaks, const struct ftli_leak_tensor *tensor)
+{
+    leaks->walk_suspects++;
+    leaks->walk_suspect_bytes += tensor->bytes;
+    if (leaks->walk_suspects == 1 || tensor->bytes > leaks->walk_largest.bytes)
+        leaks->walk_largest =
+            (struct ftli_leak_suspect){tensor->tensor, tensor->bytes, tensor->cause, tensor->label, tensor->site};
 }
 
 static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
@@ -88,9 +98,42 @@ static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
             tensor.cause = ftli_leak_pinned_cause(leaks, tensor.tensor, now_ns);
             leaks->walk_again = true;
         }
-        leaks->walk_suspects += tensor.cause != 0;
+        if (tensor.cause != 0)
+            count_suspect(leaks, &tensor);
         leaks->walk_again = leaks->walk_again || tensor.under_grace || tensor.cause != 0;
     }
+}
+
+static const char *name_of(uint32_t cause)
+{
+    return cause == FTL_LEAK_OUTLIVED_SCOPE    ? "outlived its scope"
+           : cause == FTL_LEAK_OUTLIVED_THREAD ? "outlived its thread"
+                                               : "is dropped, and pinned for long";
+}
+
+static void tell_of_suspects(struct ftli_leak_detection *leaks)
+{
+    const struct ftli_leak_suspect *largest = &leaks->walk_largest;
+    bool more = leaks->walk_suspects > leaks->told;
+    leaks->told = leaks->walk_suspects;
+    if (!more || !ftli_events_are_wanted(leaks->world.events, FTL_EVENT_LEAK))
+        return;
+    const char *label = ftli_label_text(leaks->world.labels, largest->label);
+    struct ftli_event_news news = {.kind = FTL_EVENT_LEAK,
+                                   .bytes = leaks->walk_suspect_bytes,
+                                   .count = leaks->walk_suspects,
+                                   .tensor = largest->tensor,
+                                   .subject = largest->site != NULL ? largest->site : label};
+    ftli_events_post(leaks->world.events, &news, "%llu tensors of %llu bytes ought to be gone; the largest, \"%s\", %s",
+                     (unsigned long long)leaks->walk_suspects, (unsigned long long)leaks->walk_suspect_bytes, label,
+                     name_of(largest->cause));
+}
+
+static void tell_of_overdue(const struct ftli_leak_detection *leaks, uint64_t count)
+{
+    struct ftli_event_news news = {.kind = FTL_EVENT_OVERDUE, .count = count, .subject = "cleanup"};
+    ftli_events_post(leaks->world.events, &news, "%llu drops%s are past their deadline, though nothing pins them",
+                     (unsigned long long)count, count == FTLI_OVERDUE_MOST ? " or more" : "");
 }
 
 /* When the next walk comes: after a note, or while something may change by time alone; seldom enough to cost 0.1 %. */
@@ -100,7 +143,11 @@ static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, u
     if (ftli_leak_pinned_forget(leaks) != 0)
         leaks->walk_again = true;
     ftli_u64_store_release(&leaks->suspects, leaks->walk_suspects);
-    ftli_u64_store_release(&leaks->overdue, ftli_overdue_confirm(&leaks->overdue_before, &leaks->overdue_now));
+    tell_of_suspects(leaks);
+    uint64_t overdue = ftli_overdue_confirm(&leaks->overdue_before, &leaks->overdue_now);
+    if (overdue > ftli_u64_load_relaxed(&leaks->overdue))
+        tell_of_overdue(leaks, overdue);
+    ftli_u64_store_release(&leaks->overdue, overdue);
     leaks->overdue_before = leaks->overdue_now;
     (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
     uint64_t pause_ns = leaks->walk_busy_ns * SHARE;

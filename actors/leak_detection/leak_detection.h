@@ -11,6 +11,7 @@
 #include <fettle/fettle.h>
 
 #include "actors/allocation/allocation.h"
+#include "actors/events/events.h"
 #include "actors/leak_detection/settings.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/kernel/kernel.h"
@@ -40,7 +41,8 @@ struct ftli_leak_detection_world {
      * kernel's clock. NULL: nobody can say, and no tensor is reported as having outlived its thread. */
     enum ftli_thread_fate (*thread_ended)(void *user, uint32_t port, uint64_t born_ns, uint64_t *ended_ns);
     void *user;
-    uint64_t drop_deadline_ns; /* a drop that nothing pins is completed or quarantined by then; 0: not looked for */
+    uint64_t drop_deadline_ns;  /* a drop that nothing pins is completed or quarantined by then; 0: not looked for */
+    struct ftli_events *events; /* who hears of new suspects and overdue drops; may be NULL */
 };
 
 /* A drop that is not completed, though nothing pins it and its deadline is over. */
@@ -69,7 +71,13 @@ struct ftli_leak_detection {
     ftli_atomic_u32 noted; /* pairs: leak-noted */
     /* the actor's own walk */
     uint32_t next_slot, end_slot; /* next_slot 0: no walk runs */
-    uint64_t walk_busy_ns, walk_suspects;
+    uint64_t walk_busy_ns, walk_suspects, walk_suspect_bytes;
+    struct ftli_leak_suspect {
+        uint64_t tensor, bytes;
+        uint32_t cause, label;
+        const char *site;
+    } walk_largest;         /* of the suspects */
+    uint64_t told;          /* suspects that were told of, or as many as were left of them */
     bool walk_again;        /* something is under grace, pinned, or a suspect: it may change without a note */
     uint64_t not_before_ns; /* of the next walk: 0.1 % of a core */
     struct ftli_overdue_list overdue_before, overdue_now; /* of the last walk, of this one */

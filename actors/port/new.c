@@ -202,6 +202,8 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     int status = take_memory_or_wait(agent, birth, c, &memory);
     if (status == FTL_ECLOSED)
         return ftli_fail(status, "the runtime is closed or closing");
+    if (status == FTL_ELIMIT)
+        ftli_runtime_refused(runtime, birth->bytes, 0, "over the limit of the device or of its tensors");
     if (status != FTL_OK)
         return status == FTL_ELIMIT
                    ? ftli_fail(status, "%llu bytes: over the limit of the device or of its tensors",
@@ -229,8 +231,11 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
     struct ftl_runtime *runtime = agent->runtime;
     struct ftli_header *header = NULL;
     int status = ftli_scope_join(&runtime->scopes, birth->scope, birth->bytes);
-    if (status != FTL_OK)
+    if (status != FTL_OK) {
+        if (status == FTL_ELIMIT)
+            ftli_runtime_refused(runtime, birth->bytes, birth->scope, "the scope's hard_bytes are reached");
         return ftli_fail(status, status == FTL_ESTALE ? "the scope has ended" : "the scope's hard_bytes are reached");
+    }
     status = make(agent, birth, &header, id);
     if (status != FTL_OK) {
         ftli_scope_leave(&runtime->scopes, ftli_handle_slot(birth->scope), birth->bytes);
@@ -285,8 +290,10 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
             birth->wait_ns = options->wait_ns;
     }
     if (ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) >
-        runtime->cleanup.settings->quarantine_limit_bytes)
+        runtime->cleanup.settings->quarantine_limit_bytes) {
+        ftli_runtime_refused(runtime, birth->bytes, 0, "the quarantine is over its limit");
         return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
+    }
     ftli_press_back(agent);
     struct ftli_header *header;
     return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);

@@ -134,7 +134,7 @@ static void read_stats(void *user, ftl_stats *out)
 /* ---- building ------------------------------------------------------------------------------------------------------------ */
 
 struct groups {
-    ftli_group_options options[FTLI_GROUPS_MOST];
+    ftli_group_options options[FTLI_GROUPS_MOST + 1];
     unsigned cpus[FTLI_GROUPS_MOST][FTLI_CPUS_MOST];
 };
 
@@ -158,6 +158,23 @@ static void fill_groups(const struct ftli_topology *topology, struct groups *gro
                                                   .cpus = groups->cpus[i],
                                                   .cpu_count = list_cpus(&group->cpus, groups->cpus[i])};
     }
+}
+
+/* A thread of its own, of a name that no topology can give, from the first subscription on: a function of the program's that
+ * takes long holds up nobody. Where finalizers have no threads, and where there is no room for the group, it is theirs. */
+#define GROUP_OF_EVENTS "Events"
+
+static const char *group_of_events(const struct ftli_topology *topology, const struct ftli_cleanup_settings *cleanup)
+{
+    const struct ftli_topology_group *finalizers = &topology->groups[cleanup->finalizers.index];
+    return finalizers->count != 0 && topology->group_count < FTLI_GROUPS_MOST ? GROUP_OF_EVENTS : finalizers->name;
+}
+
+/* How many groups there are then. */
+static unsigned add_group_of_events(const struct ftli_topology *topology, struct groups *groups)
+{
+    groups->options[topology->group_count] = (ftli_group_options){.name = GROUP_OF_EVENTS, .count = 1, .lazy = true};
+    return topology->group_count + (topology->group_count < FTLI_GROUPS_MOST);
 }
 
 _Static_assert((int)FTLI_RECOVERY_CLASSES == (int)FTLI_FAILURE_CLASSES &&
@@ -189,11 +206,37 @@ static ftli_policy policy_of(const struct ftli_topology *topology)
     return policy;
 }
 
+static void tell(struct ftl_runtime *runtime, const ftli_news *news)
+{
+    static const char *const texts[] = {
+        [FTLI_NEWS_FAILED] = "a receive failed",
+        [FTLI_NEWS_RESTARTED] = "restarted",
+        [FTLI_NEWS_DOWN] = "down: it is given up, and its degraded mode applies",
+        [FTLI_NEWS_DEGRADED] = "degraded until it has received what failed",
+        [FTLI_NEWS_RECOVERED] = "recovered: it has received what failed",
+        [FTLI_NEWS_OVERDUE] = "one receive takes longer than the topology's `receive`",
+    };
+    ftli_actor_figures figures;
+    if (!ftli_events_are_wanted(&runtime->events, FTL_EVENT_ACTOR | FTL_EVENT_OVERDUE))
+        return;
+    ftli_actor_read(news->actor, &figures);
+    struct ftli_event_news event = {.kind = news->kind == FTLI_NEWS_OVERDUE ? FTL_EVENT_OVERDUE : FTL_EVENT_ACTOR,
+                                    .count = figures.restarts,
+                                    .subject = ftli_actor_name(news->actor)};
+    bool says_why = news->status != FTL_OK && news->kind != FTLI_NEWS_OVERDUE;
+    ftli_events_post(&runtime->events, &event, "actor %s: %s%s%s", event.subject, texts[news->kind],
+                     says_why ? ": " : "",
+                     !says_why                             ? ""
+                     : news->status == FTLI_STATUS_CORRUPT ? "its check says that its state is broken"
+                                                           : ftl_strerror(news->status));
+}
+
 /* An actor is down, and the topology says that there are to be no new tensors without it. The close that follows is the
  * program's. */
 static void on_news(void *user, const ftli_news *news)
 {
     struct ftl_runtime *runtime = user;
+    tell(runtime, news);
     uint32_t open = FTLI_RUNTIME_OPEN;
     if (news->kind != FTLI_NEWS_DOWN || runtime->topology->supervision.give_up != FTLI_GIVE_UP_CLOSE ||
         !ftli_u32_cas_acq_rel(&runtime->state, &open, FTLI_RUNTIME_CLOSING))
@@ -213,10 +256,11 @@ static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t see
     if (groups == NULL)
         return FTL_ENOMEM;
     fill_groups(topology, groups);
+    unsigned group_count = add_group_of_events(topology, groups);
     ftli_kernel_options options = {
         .name = topology->name,
         .groups = groups->options,
-        .group_count = topology->group_count,
+        .group_count = group_count,
         .lane_shares = topology->lane_shares,
         .supervision = ftli_supervisor_interface(runtime->supervisor),
         .on_news = on_news,
@@ -303,6 +347,22 @@ static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
     }
 }
 
+static int init_events(struct ftl_runtime *runtime, const ftl_open_options *options)
+{
+    const struct ftli_topology *topology = runtime->topology;
+    struct ftli_pressure_marks marks = {.hysteresis = topology->pressure_hysteresis, .soft = topology->devices[0].soft};
+    memcpy(marks.levels, topology->pressure_levels, sizeof marks.levels);
+    int status =
+        ftli_events_init(&runtime->events, runtime->kernel, runtime->device, topology->devices[0].name, &marks);
+    uint64_t subscription; /* it ends with the runtime */
+    uint32_t kinds = options->on_event_kinds != 0 ? options->on_event_kinds : FTLI_EVENT_KINDS;
+    if (status == FTL_OK && options->on_event != NULL)
+        status =
+            ftli_events_subscribe(&runtime->events, kinds, options->on_event, options->on_event_user, &subscription);
+    runtime->cleanup.events = &runtime->events;
+    return status;
+}
+
 static int init_watchers(struct ftl_runtime *runtime)
 {
     static const struct ftli_tracking_settings no_tracking = {.level = FTLI_TRACKING_NONE};
@@ -331,7 +391,8 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .opened_ns = runtime->opened_ns,
                                               .thread_ended = thread_ended,
                                               .user = runtime,
-                                              .drop_deadline_ns = (uint64_t)runtime->cleanup.settings->deadline_ns};
+                                              .drop_deadline_ns = (uint64_t)runtime->cleanup.settings->deadline_ns,
+                                              .events = &runtime->events};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),
@@ -340,6 +401,14 @@ static int init_watchers(struct ftl_runtime *runtime)
                                              .user = runtime};
     ftli_telemetry_init(&runtime->telemetry, &telemetry);
     return status;
+}
+
+static int add_events(struct ftl_runtime *runtime)
+{
+    ftli_actor_options options = {.operations = &ftli_events_operations,
+                                  .state = &runtime->events,
+                                  .group = group_of_events(runtime->topology, runtime->cleanup.settings)};
+    return ftli_kernel_add_actor(runtime->kernel, GROUP_OF_EVENTS, &options, &runtime->events_actor);
 }
 
 static int add_actors(struct ftl_runtime *runtime)
@@ -361,9 +430,12 @@ static int add_actors(struct ftl_runtime *runtime)
                      &runtime->leak_detection_actor);
     if (status == FTL_OK)
         status = add(runtime, "telemetry", &ftli_telemetry_operations, &runtime->telemetry, &runtime->telemetry_actor);
+    if (status == FTL_OK)
+        status = add_events(runtime);
     if (status != FTL_OK)
         return status;
     ftli_allocation_attach(runtime->device, runtime->allocation_actor);
+    ftli_events_attach(&runtime->events, runtime->events_actor);
     if (runtime->tracking_actor != NULL)
         ftli_tracking_attach(&runtime->tracking, runtime->tracking_actor);
     if (runtime->defragmentation_actor != NULL)
@@ -373,7 +445,24 @@ static int add_actors(struct ftl_runtime *runtime)
     return FTL_OK;
 }
 
-static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
+/* Who subscribed with the open hears of the topology's warnings, on a thread of ours. */
+static int start_events(struct ftl_runtime *runtime, const ftl_open_options *options)
+{
+    const struct ftli_topology *topology = runtime->topology;
+    if (options->on_event == NULL)
+        return FTL_OK;
+    if (ftli_kernel_need(runtime->kernel, runtime->events_actor) != FTL_OK) {
+        (void)ftli_kernel_stop(runtime->kernel, 0);
+        return ftli_fail(FTL_ENOMEM, "no thread for the calls of on_event");
+    }
+    for (uint32_t i = 0; i < topology->warning_count; i++)
+        ftli_events_post(&runtime->events, &(struct ftli_event_news){FTL_EVENT_LOG, 2, .subject = "topology"}, "%s",
+                         topology->warnings[i]);
+    ftli_actor_run_within(runtime->events_actor, 0);
+    return FTL_OK;
+}
+
+static int build(struct ftl_runtime *runtime, const ftl_open_options *open_options, bool simulated, uint64_t seed)
 {
     runtime->process_epoch = ftli_port_process_epoch();
     int status = open_kernel(runtime, simulated, seed);
@@ -384,7 +473,9 @@ static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
     if (status != FTL_OK)
         return ftli_fail(status, "the runtime: no memory or address space");
     init_allocation_and_cleanup(runtime);
-    status = init_watchers(runtime);
+    status = init_events(runtime, open_options);
+    if (status == FTL_OK)
+        status = init_watchers(runtime);
     if (status == FTL_OK)
         status = add_actors(runtime);
     if (status != FTL_OK)
@@ -396,7 +487,7 @@ static int build(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
                          ftli_telemetry_why(&runtime->telemetry)[0] != '\0'
                              ? ftli_telemetry_why(&runtime->telemetry)
                              : "the runtime's threads could not be started");
-    return FTL_OK;
+    return start_events(runtime, open_options);
 }
 
 void ftli_runtime_tear_down(struct ftl_runtime *runtime)
@@ -404,6 +495,7 @@ void ftli_runtime_tear_down(struct ftl_runtime *runtime)
     ftli_u32_store_release(&runtime->state, FTLI_RUNTIME_CLOSED);
     ftli_leak_detection_fini(&runtime->leak_detection);
     ftli_tracking_fini(&runtime->tracking);
+    ftli_events_fini(&runtime->events);
     ftli_device_close(runtime->device);
     ftli_parcels_close(&runtime->cleanup);
     ftli_scopes_fini(&runtime->scopes);
@@ -452,25 +544,33 @@ static int check_open_options(const ftl_open_options *options)
         return ftli_fail(FTL_ENOTSUP, "actor_types: actors of your own are not in this version");
     if (options->device_types != NULL || options->device_type_count != 0)
         return ftli_fail(FTL_ENOTSUP, "device_types: devices of your own are not in this version");
-    if (options->on_event != NULL || options->on_event_user != NULL || options->on_event_kinds != 0)
-        return ftli_fail(FTL_ENOTSUP, "on_event: events are not in this version");
+    if (options->on_event == NULL && (options->on_event_user != NULL || options->on_event_kinds != 0))
+        return ftli_fail(FTL_EINVAL, "on_event: is NULL, and its user or kinds are not");
+    if ((options->on_event_kinds & ~(uint32_t)FTLI_EVENT_KINDS) != 0)
+        return ftli_fail(FTL_EINVAL, "on_event_kinds: there is no such kind");
     if (options->path != NULL && options->text != NULL)
         return ftli_fail(FTL_EINVAL, "path and text: give one of the two");
     return FTL_OK;
 }
 
-int ftli_runtime_open_as(const ftl_open_options *options, bool simulated, uint64_t seed, ftl_runtime **out)
+/* Why an open failed, on the thread that it was called on: there is nothing of ours that could do it. */
+static void tell_of_failure(const ftl_open_options *options)
+{
+    uint32_t kinds = options->on_event_kinds != 0 ? options->on_event_kinds : FTLI_EVENT_KINDS;
+    if (options->on_event == NULL || (kinds & FTL_EVENT_LOG) == 0)
+        return;
+    ftl_event event = {.kind = FTL_EVENT_LOG, .level = 3, .subject = "open", .text = ftl_last_error()};
+    event.time_ns = ftli_clock_now_ns();
+    options->on_event(&event, options->on_event_user);
+}
+
+static int open_checked(const ftl_open_options *options, bool simulated, uint64_t seed, ftl_runtime **out)
 {
     char error[400];
-    if (out == NULL || options == NULL)
-        return ftli_fail(FTL_EINVAL, out == NULL ? "out: is NULL" : "options: is NULL");
-    int status = check_open_options(options);
-    if (status != FTL_OK)
-        return status;
     if (ftli_port_prepare() != FTL_OK)
         return ftli_fail(FTL_ENOMEM, "the ports: no address space");
     struct ftli_topology *topology = NULL;
-    status = ftli_topology_load(options, &topology, error, sizeof error);
+    int status = ftli_topology_load(options, &topology, error, sizeof error);
     if (status != FTL_OK)
         return ftli_fail(status, "%s", error);
     struct ftl_runtime *runtime;
@@ -480,7 +580,7 @@ int ftli_runtime_open_as(const ftl_open_options *options, bool simulated, uint64
         return ftli_fail(status, status == FTL_ELIMIT ? "4,095 runtimes at once are the most" : "no memory");
     }
     runtime->topology = topology;
-    status = build(runtime, simulated, seed);
+    status = build(runtime, options, simulated, seed);
     if (status != FTL_OK) {
         ftli_runtime_tear_down(runtime);
         return status;
@@ -488,6 +588,19 @@ int ftli_runtime_open_as(const ftl_open_options *options, bool simulated, uint64
     ftli_u32_store_release(&runtime->state, FTLI_RUNTIME_OPEN);
     *out = runtime;
     return FTL_OK;
+}
+
+int ftli_runtime_open_as(const ftl_open_options *options, bool simulated, uint64_t seed, ftl_runtime **out)
+{
+    if (out == NULL || options == NULL)
+        return ftli_fail(FTL_EINVAL, out == NULL ? "out: is NULL" : "options: is NULL");
+    int status = check_open_options(options);
+    if (status != FTL_OK)
+        return status;
+    status = open_checked(options, simulated, seed, out);
+    if (status != FTL_OK)
+        tell_of_failure(options);
+    return status;
 }
 
 int ftl_runtime_open_with(const ftl_open_options *options, ftl_runtime **out)

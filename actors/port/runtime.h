@@ -10,6 +10,7 @@
 #include "actors/allocation/allocation.h"
 #include "actors/cleanup/cleanup.h"
 #include "actors/defragmentation/defragmentation.h"
+#include "actors/events/events.h"
 #include "actors/leak_detection/leak_detection.h"
 #include "actors/port/port.h"
 #include "actors/telemetry/telemetry.h"
@@ -28,6 +29,12 @@ enum ftli_runtime_state {
 };
 
 enum { FTLI_TIER_LOOK = FTLI_TRACKING_TIERS + 1 };
+
+/* News that were refused, for who subscribed; told a tenth of a second apart. */
+struct ftli_refusals {
+    ftli_atomic_u64 count; /* since the last that was told */
+    ftli_atomic_u64 told_ns;
+};
 
 struct ftl_runtime {
     uint32_t number;
@@ -59,9 +66,12 @@ struct ftl_runtime {
     struct ftli_defragmentation defragmentation;
     struct ftli_leak_detection leak_detection;
     struct ftli_telemetry telemetry;
+    struct ftli_events events;
+    struct ftli_refusals refusals[2]; /* of the device, of scopes */
     ftli_supervisor *supervisor;
     ftli_actor *allocation_actor, *cleanup_actor, *tracking_actor, *defragmentation_actor, *leak_detection_actor,
         *telemetry_actor; /* NULL: not in the topology */
+    ftli_actor *events_actor;
 };
 
 /* By number; NULL: none was opened. The struct may be of a closed one. */
@@ -86,6 +96,9 @@ void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
 /* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why; FTL_EBUSY: they
  * differ, but tensors came and went at every look, so that nothing can be said. */
 int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
+
+/* A new was refused with FTL_ELIMIT: those who subscribed are told. scope 0: by the device. */
+void ftli_runtime_refused(struct ftl_runtime *, uint64_t bytes, uint64_t scope, const char *why);
 
 /* Where this thread puts the members of scopes. */
 struct ftli_scope_cursor *ftli_thread_cursor(const struct ftl_runtime *);

@@ -180,7 +180,7 @@ void ftli_runtime_read_stats(struct ftl_runtime *runtime, ftl_stats *out)
     ftli_tracking_read(&runtime->tracking, &tracking);
     out->tracking_time_overhead = tracking.time_overhead;
     out->tracking_memory_overhead = tracking.memory_overhead;
-    out->events_lost = tracking.lost;
+    out->events_lost = tracking.lost + ftli_events_lost(&runtime->events);
     out->pressure = pressure_level(runtime);
 }
 

@@ -1,4 +1,6 @@
-/* The calls that look after a runtime: leak scan, defragment. */
+/* The calls that look after a runtime: leak scan, defragment, events. */
+#include "runtime/base/clock.h"
+
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
 
@@ -57,4 +59,60 @@ int ftl_defragment(ftl_runtime *runtime, const ftl_defragment_options *options, 
         status = say(ftli_defragment_now(&runtime->defragmentation, options, out));
     ftli_runtime_leave(runtime);
     return status;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------------ */
+
+int ftl_subscribe(ftl_runtime *runtime, uint32_t kinds, ftl_event_fn call, void *user, uint64_t *subscription)
+{
+    if (call == NULL || subscription == NULL)
+        return ftli_fail(FTL_EINVAL, call == NULL ? "fn: is NULL" : "subscription: is NULL");
+    if (kinds == 0 || (kinds & ~(uint32_t)FTLI_EVENT_KINDS) != 0)
+        return ftli_fail(FTL_EINVAL, kinds == 0 ? "kinds: is 0" : "kinds: there is no such kind");
+    int status = enter(runtime, subscription);
+    if (status != FTL_OK)
+        return status;
+    if (!ftli_runtime_is_open(runtime))
+        status = ftli_fail(FTL_ECLOSED, "the runtime is closing");
+    else
+        status = ftli_events_subscribe(&runtime->events, kinds, call, user, subscription);
+    ftli_runtime_leave(runtime);
+    if (status == FTL_ELIMIT)
+        return ftli_fail(status, "64 subscriptions at once are the most");
+    return status == FTL_ENOMEM ? ftli_fail(status, "no thread for the calls") : status;
+}
+
+int ftl_pressure_subscribe(ftl_runtime *runtime, ftl_pressure_fn call, void *user, uint64_t *subscription)
+{
+    return ftl_subscribe(runtime, FTL_EVENT_PRESSURE, call, user, subscription);
+}
+
+int ftl_unsubscribe(ftl_runtime *runtime, uint64_t subscription)
+{
+    int status = enter(runtime, &subscription);
+    if (status != FTL_OK)
+        return status;
+    status = ftli_events_unsubscribe(&runtime->events, subscription);
+    ftli_runtime_leave(runtime);
+    return status == FTL_ESTALE ? ftli_fail(status, "there is no such subscription") : status;
+}
+
+#define REFUSALS_APART_NS (UINT64_C(100) * 1000 * 1000)
+
+void ftli_runtime_refused(struct ftl_runtime *runtime, uint64_t bytes, uint64_t scope, const char *why)
+{
+    struct ftli_refusals *refusals = &runtime->refusals[scope != 0];
+    if (!ftli_events_are_wanted(&runtime->events, FTL_EVENT_LIMIT))
+        return;
+    (void)ftli_u64_fetch_add_relaxed(&refusals->count, 1);
+    uint64_t now_ns = ftli_kernel_now_ns(runtime->kernel), told_ns = ftli_u64_load_relaxed(&refusals->told_ns);
+    if ((told_ns != 0 && now_ns < ftli_deadline_ns(told_ns, REFUSALS_APART_NS)) ||
+        !ftli_u64_cas_acq_rel(&refusals->told_ns, &told_ns, now_ns))
+        return; /* counted with the next one */
+    struct ftli_event_news news = {.kind = FTL_EVENT_LIMIT,
+                                   .bytes = bytes,
+                                   .count = ftli_u64_exchange_acq_rel(&refusals->count, 0),
+                                   .scope = scope,
+                                   .subject = scope != 0 ? "scope" : runtime->topology->devices[0].name};
+    ftli_events_post(&runtime->events, &news, "a new of %llu bytes was refused: %s", (unsigned long long)bytes, why);
 }

@@ -22,9 +22,9 @@ typedef struct {
     size_t actor_type_count;
     const struct ftl_device_type *device_types; /* not in this version: FTL_ENOTSUP unless NULL */
     size_t device_type_count;
-    ftl_event_fn on_event;           /* not in this version: FTL_ENOTSUP unless NULL; so are its user and kinds */
+    ftl_event_fn on_event;           /* as ftl_subscribe, from the first moment; a failing open tells it why (LOG) */
     void *on_event_user;
-    uint32_t on_event_kinds, flags;  /* flags: 0 */
+    uint32_t on_event_kinds, flags;  /* kinds 0: all; flags: 0 */
     uint64_t reserved[5];
 } ftl_open_options;
 
@@ -32,8 +32,9 @@ typedef struct {
  * fast in four of them at once. Threads of ours block every signal. open: from a file; NULL: config/default.yaml as
  * built in. open_text: from n bytes of text. open_with: all options. In a forked child too: the child's own runtime.
  * [w] reads the file and starts threads: milliseconds
- * FTL_EINVAL   out, text or options NULL; path and text both given; flags; reserved
- * FTL_ENOTSUP  actor_types, device_types, on_event
+ * FTL_EINVAL   out, text or options NULL; path and text both given; flags; reserved; on_event_kinds; what belongs to
+ *              on_event without it
+ * FTL_ENOTSUP  actor_types, device_types
  * FTL_ECONFIG  the topology, or its file cannot be read: ftl_last_error is one line, file:line:column: key: what was
  *              expected
  * FTL_ENOMEM   no memory, address space or threads
@@ -80,7 +81,9 @@ typedef struct {
     /* added: committed = live + pending + quarantined + cached + slack + metadata, all in bytes */
     uint64_t quarantined_bytes, metadata_bytes, wrapped_bytes /* 0 in this version */, immovable_bytes, limit_bytes;
     uint64_t oldest_pending_ns, reclaim_p50_ns, reclaim_p99_ns, reclaim_max_ns;
-    uint64_t restarts, events_lost, leak_suspects;
+    uint64_t restarts;
+    uint64_t events_lost;            /* of tracking, and of those that a subscriber was too slow for */
+    uint64_t leak_suspects;
     uint64_t held_bytes;             /* the part of cached_bytes that sits in ports, for their threads alone */
     uint64_t audits_failed;          /* must be 0 */
     uint64_t unpins_without_pin;

@@ -1,4 +1,4 @@
-/* Looking after memory: leaks, fragmentation; and the shapes of events. How to read the comments: fettle.h. */
+/* Looking after memory: leaks, fragmentation, events. How to read the comments: fettle.h. */
 #ifndef FETTLE_WATCH_H
 #define FETTLE_WATCH_H
 
@@ -77,11 +77,20 @@ typedef struct {
  * FTL_ENOTSUP  forked child */
 FTL_API FTL_CHECK int ftl_defragment(ftl_runtime *, const ftl_defragment_options *, ftl_defragment_result *out);
 
-/* ---- events: their form is fixed, none is delivered in this version (ftl_open_options.on_event: FTL_ENOTSUP) ---- */
+/* ---- events -------------------------------------------------------------------------------------------- */
 
-enum { /* kinds of event: a mask */
-    FTL_EVENT_PRESSURE = 1, FTL_EVENT_LIMIT = 2, FTL_EVENT_LEAK = 4, FTL_EVENT_QUARANTINE = 8, FTL_EVENT_ACTOR = 16,
-    FTL_EVENT_OVERDUE = 32, FTL_EVENT_LOG = 64,
+enum { /* kinds of event: a mask for ftl_subscribe */
+    FTL_EVENT_PRESSURE = 1,   /* the level changed: level 0 none, 1 low .. 4 critical; bytes: committed. subject: device */
+    FTL_EVENT_LIMIT = 2,      /* over a device's soft mark: bytes committed; or a new was refused (FTL_ELIMIT): bytes
+                               * asked for, scope if it was its limit. A device's refusals: each tenth of a second once,
+                               * count: how many it stands for */
+    FTL_EVENT_LEAK = 4,       /* more suspects than before: count, bytes of all; tensor: the largest. subject: its site */
+    FTL_EVENT_QUARANTINE = 8, /* a tensor was given up: tensor, bytes; count: how often its finalizer failed */
+    FTL_EVENT_ACTOR = 16,     /* subject: an actor, which failed, restarted, is degraded, recovered or is down; count:
+                               * its restarts */
+    FTL_EVENT_OVERDUE = 32,   /* subject: an actor, which is in one receive past its `receive`; or "cleanup", and count:
+                               * drops that nothing pins, past their deadline */
+    FTL_EVENT_LOG = 64,       /* level: 0 debug .. 3 error. subject: who says so */
 };
 typedef struct {
     uint32_t kind, level;            /* level: of pressure; of the log: 0 debug .. 3 error */
@@ -91,9 +100,32 @@ typedef struct {
     const char *subject, *text;      /* actor, site or device; a sentence. Valid during the call */
     uint64_t reserved[4];
 } ftl_event;
-/* On a service thread, without any as finalizers do; must not drain or close. */
+/* Called on a service thread of its own, in a topology whose group of finalizers has no threads where those run; one call
+ * at a time in a runtime, never inside new, drop, unpin or ftl_scope_end. What takes long belongs elsewhere: when 256
+ * events wait, further ones are lost, which ftl_stats.events_lost counts; nothing but other subscriptions is held up.
+ * May call everything, unsubscribe too, but drain, close and run (FTL_EBUSY). time_ns: of the monotonic clock. */
 typedef void (*ftl_event_fn)(const ftl_event *, void *user);
 typedef ftl_event_fn ftl_pressure_fn;
+
+/* From now on fn hears of every event of these kinds, in the order in which they were noticed. The pressure that is
+ * there already is told at once if it is not none. ftl_pressure_subscribe: kind FTL_EVENT_PRESSURE alone. A level ends
+ * `pressure.hysteresis` below where it began; of changes that follow each other faster than fn is called it hears the
+ * last. *subscription is never 0. [w] short; the first one starts a thread
+ * FTL_EINVAL   runtime, fn or subscription NULL; kinds 0, or one that there is not
+ * FTL_ELIMIT   64 subscriptions are there
+ * FTL_ENOMEM   no thread
+ * FTL_ECLOSED  closed or closing
+ * FTL_ENOTSUP  forked child */
+FTL_API FTL_CHECK int ftl_subscribe(ftl_runtime *, uint32_t kinds, ftl_event_fn, void *user, uint64_t *subscription);
+FTL_API FTL_CHECK int ftl_pressure_subscribe(ftl_runtime *, ftl_pressure_fn, void *user, uint64_t *subscription);
+
+/* No call of fn runs once this returns, but for the one that it is made in. Close ends all subscriptions in the same way.
+ * [w] while a call of fn runs: so not with a lock held that fn takes
+ * FTL_EINVAL   runtime NULL
+ * FTL_ESTALE   there is no such subscription, or no more
+ * FTL_ECLOSED  the runtime is closed
+ * FTL_ENOTSUP  forked child */
+FTL_API int ftl_unsubscribe(ftl_runtime *, uint64_t subscription);
 
 #ifdef __cplusplus
 }

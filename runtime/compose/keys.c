@@ -93,6 +93,7 @@ static const struct ftli_key level_keys[] = {
 
 static const struct ftli_key pressure_keys[] = {
     FTLI_MAP("levels", level_keys),
+    FTLI_SHARE("hysteresis", struct ftli_topology, pressure_hysteresis),
     FTLI_KEYS_END,
 };
 

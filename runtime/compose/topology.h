@@ -100,6 +100,7 @@ struct ftli_topology {
     struct ftli_topology_back_pressure back_pressure;
     uint32_t lane_shares[FTLI_LANES];             /* emergency, high, normal, background; of 64 messages */
     double pressure_levels[FTLI_PRESSURE_LEVELS]; /* low, medium, high, critical; of the limit */
+    double pressure_hysteresis;                   /* a level ends this much below where it began */
     struct ftli_topology_supervision supervision;
     struct ftli_words recovery[FTLI_RECOVERY_CLASSES]; /* steps, FTLI_STEP_... of runtime/supervise/policy.h */
     uint32_t group_count, device_count, actor_count, warning_count, difference_count;

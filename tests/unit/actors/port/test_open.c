@@ -34,8 +34,8 @@ Test(open, options_are_checked)
     must_refuse(&(ftl_open_options){.flags = 1}, FTL_EINVAL, "flags");
     must_refuse(&(ftl_open_options){.actor_type_count = 1}, FTL_ENOTSUP, "actor_types");
     must_refuse(&(ftl_open_options){.device_type_count = 1}, FTL_ENOTSUP, "device_types");
-    must_refuse(&(ftl_open_options){.on_event = on_event}, FTL_ENOTSUP, "on_event");
-    must_refuse(&(ftl_open_options){.on_event_kinds = 1}, FTL_ENOTSUP, "on_event");
+    must_refuse(&(ftl_open_options){.on_event = on_event, .on_event_kinds = 128}, FTL_EINVAL, "on_event_kinds");
+    must_refuse(&(ftl_open_options){.on_event_kinds = 1}, FTL_EINVAL, "on_event");
     must_refuse(&(ftl_open_options){.path = "a", .text = "b", .text_bytes = 1}, FTL_EINVAL, "path and text");
     must_refuse(NULL, FTL_EINVAL, "options");
     cr_assert_eq(ftl_runtime_open_with(&(ftl_open_options){0}, NULL), FTL_EINVAL);
@@ -70,7 +70,7 @@ Test(open, all_optional_actors_may_be_left_out)
     cr_assert_eq(stats_of(runtime).tracking_time_overhead, 0);
     must_agree(runtime);
     (void)snprintf(text, sizeof text, "%u", ftli_kernel_actor_count(runtime->kernel));
-    cr_assert_str_eq(text, "3", "allocation, cleanup and a worker");
+    cr_assert_str_eq(text, "4", "allocation, cleanup, a worker and events");
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 
