@@ -42,14 +42,14 @@ static inline void use(struct ftli_heap *heap, struct ftli_page *page, uint32_t 
 static FTLI_NOINLINE int take_found(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number,
                                     bool *zeroed)
 {
-    uint32_t found, start;
-    int result = ftli_heap_find_or_grow(heap, pages, alignment, &found, &start);
+    uint32_t found, start, need;
+    int result = ftli_heap_find_or_grow(heap, pages, alignment, &found, &start, &need);
     if (result != FTL_OK) {
         return result;
     }
     struct ftli_free_span span = ftli_heap_take_free(heap, found);
     bool zero = false;
-    if (span.committed != span.pages || heap->any_huge) { /* else every page of it was handed out before */
+    if (need != 0 || heap->any_huge) { /* else every page of it was handed out before */
         zero = ftli_heap_all_zero(heap, start, pages);
         result = ftli_heap_commit(heap, &span, start, pages);
         if (result != FTL_OK) {
@@ -85,8 +85,7 @@ FTLI_INLINE void cut(struct ftli_heap *heap, struct ftli_page *page, uint32_t nu
     }
 }
 
-static FTLI_NOINLINE int take_any(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number,
-                                  bool *zeroed)
+static int take_any(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed)
 {
     struct ftli_page *page;
     uint32_t whole = pages < FTLI_EXACT_BINS && alignment <= FTLI_PAGE_BYTES
@@ -115,8 +114,12 @@ static FTLI_NOINLINE int take_pages(struct ftli_heap *heap, size_t bytes, size_t
     if (pages > FTLI_SPAN_MOST - (ALIGNMENT_MOST >> FTLI_PAGE_SHIFT)) {
         return FTL_ENOMEM;
     }
+    pages += pages == 0;
     uint32_t number;
-    int result = take_any(heap, pages ? (uint32_t)pages : 1, alignment, &number, zeroed);
+    bool asked =
+        pages < FTLI_EXACT_BINS && alignment <= FTLI_PAGE_BYTES && !heap->any_huge; /* by ftli_heap_take_pages */
+    int result = asked ? take_found(heap, (uint32_t)pages, alignment, &number, zeroed)
+                       : take_any(heap, (uint32_t)pages, alignment, &number, zeroed);
     if (result == FTL_OK) {
         *out = ftli_space_address(heap->options.space, number);
     }

@@ -107,8 +107,8 @@ static uint32_t find_in(const struct ftli_heap *heap, struct ftli_free_index *in
 }
 
 /* Of the spans that are not wholly committed, the one where the fewest pages must be: best fits of growing length are
- * looked at, a few. */
-static uint32_t find_in_rest(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *start)
+ * looked at, a few. least: so many must be. */
+static uint32_t find_in_rest(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *start, uint32_t *least)
 {
     uint32_t best = 0, best_need = UINT32_MAX, longer = pages;
     for (unsigned tries = 0; tries < REST_TRIES && longer <= FTLI_SPAN_MOST; tries++) {
@@ -127,6 +127,7 @@ static uint32_t find_in_rest(struct ftli_heap *heap, uint32_t pages, size_t alig
         }
         longer = ftli_heap_page(heap, number)->pages + 1u;
     }
+    *least = best_need;
     return best;
 }
 
@@ -149,25 +150,27 @@ static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
 
 /* What is committed serves first, also where a shorter span that is not would do: committed pages are what a heap costs.
  * Then what a shelf gives up, then new pages, at last a new arena. */
-int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start)
+int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start,
+                           uint32_t *need)
 {
+    *need = 0;
     *number = find_in(heap, &heap->whole, pages, alignment, start);
     if (*number) {
         return FTL_OK;
     }
-    bool spared = heap->options.spare && heap->options.spare(heap->options.context, (size_t)pages << FTLI_PAGE_SHIFT);
-    if (spared) {
+    if (heap->options.spare && heap->options.spare(heap->options.context, (size_t)pages << FTLI_PAGE_SHIFT)) {
         *number = find_in(heap, &heap->whole, pages, alignment, start);
+        if (*number) {
+            return FTL_OK;
+        }
     }
-    if (!*number) {
-        *number = find_in_rest(heap, pages, alignment, start);
-    }
+    *number = find_in_rest(heap, pages, alignment, start, need);
     if (*number) {
         return FTL_OK;
     }
     int result = heap->options.grows ? grow(heap, pages, alignment) : FTL_ENOMEM;
     if (result == FTL_OK) {
-        *number = find_in_rest(heap, pages, alignment, start);
+        *number = find_in_rest(heap, pages, alignment, start, need);
     }
     return result;
 }

@@ -90,8 +90,9 @@ void ftli_heap_put_free(struct ftli_heap *, uint32_t number, uint32_t pages, uin
 struct ftli_free_span ftli_heap_take_free(struct ftli_heap *, uint32_t number); /* the one that begins there */
 /* Puts back what is left of a span taken out when start..start + pages - 1 of it, of which `committed` are, leave it. */
 void ftli_heap_carve(struct ftli_heap *, struct ftli_free_span, uint32_t start, uint32_t pages, uint32_t committed);
-/* A free span and where in it `pages` fit at the alignment (bytes); FTL_ENOMEM. */
-int ftli_heap_find_or_grow(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start);
+/* A free span, where in it `pages` fit at the alignment (bytes), and how many of them are not committed; FTL_ENOMEM. */
+int ftli_heap_find_or_grow(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start,
+                           uint32_t *need);
 /* ---- heap.c */
 int ftli_heap_take_span(struct ftli_heap *, uint32_t pages, size_t alignment, uint32_t *number, bool *zeroed);
 void ftli_heap_give_span(struct ftli_heap *, uint32_t number, uint32_t pages); /* was used, its head is marked so */

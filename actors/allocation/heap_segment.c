@@ -23,8 +23,8 @@ int ftli_heap_detach_segment(struct ftli_heap *heap, size_t bytes, struct ftli_s
     if (bytes == 0 || bytes % FTLI_GRANULE_BYTES || pages > FTLI_SPAN_MOST / 2) {
         return FTL_EINVAL;
     }
-    uint32_t number, start;
-    int result = ftli_heap_find_or_grow(heap, (uint32_t)pages, FTLI_GRANULE_BYTES, &number, &start);
+    uint32_t number, start, need;
+    int result = ftli_heap_find_or_grow(heap, (uint32_t)pages, FTLI_GRANULE_BYTES, &number, &start, &need);
     if (result == FTL_OK) {
         *out = detach(heap, number, start, (uint32_t)pages);
     }
