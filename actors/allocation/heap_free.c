@@ -1,7 +1,7 @@
 /* Free spans of any kind: tagged, indexed, merged, cut, and found. */
 #include "actors/allocation/heap_inside.h"
 
-#define REST_TRIES 8
+#define REST_TRIES 32
 
 static uint32_t short_pages(uint32_t pages, uint32_t committed)
 {
@@ -106,28 +106,37 @@ static uint32_t find_in(const struct ftli_heap *heap, struct ftli_free_index *in
     return number;
 }
 
-/* Of the spans that are not wholly committed, the one where the fewest pages must be: best fits of growing length are
- * looked at, a few. least: so many must be. */
-static uint32_t find_in_rest(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *start, uint32_t *least)
+/* Where pages must be committed: a place in a span of `rest`, and how many of it. */
+struct place {
+    uint32_t number, start, need;
+};
+
+static void look_at(const struct ftli_heap *heap, uint32_t number, uint32_t start, uint32_t pages, struct place *best)
 {
-    uint32_t best = 0, best_need = UINT32_MAX, longer = pages;
-    for (unsigned tries = 0; tries < REST_TRIES && longer <= FTLI_SPAN_MOST; tries++) {
-        uint32_t at, number = find_in(heap, &heap->rest, longer, alignment, &at);
+    uint32_t need = pages - ftli_heap_count_committed(heap, start, pages);
+    if (need < best->need) {
+        *best = (struct place){number, start, need};
+    }
+}
+
+/* Of the spans that are not wholly committed, the place where the fewest pages must be: at the beginning or at the end of best
+ * fits of growing length, up to REST_TRIES. Each page that is committed afresh is one that the system clears. */
+static struct place find_in_rest(struct ftli_heap *heap, uint32_t pages, size_t alignment)
+{
+    struct place best = {0, 0, UINT32_MAX};
+    uint32_t longer = pages;
+    for (unsigned tries = 0; tries < REST_TRIES && longer <= FTLI_SPAN_MOST && best.need != 0; tries++) {
+        uint32_t start, number = find_in(heap, &heap->rest, longer, alignment, &start);
         if (!number) {
             break;
         }
-        uint32_t need = pages - ftli_heap_count_committed(heap, at, pages);
-        if (need < best_need) {
-            best = number;
-            best_need = need;
-            *start = at;
+        const struct ftli_page *head = ftli_heap_page(heap, number);
+        look_at(heap, number, start, pages, &best);
+        if (best.need != 0 && head->committed != 0 && alignment <= FTLI_PAGE_BYTES) {
+            look_at(heap, number, number + head->pages - pages, pages, &best);
         }
-        if (need == 0) {
-            break;
-        }
-        longer = ftli_heap_page(heap, number)->pages + 1u;
+        longer = head->pages + 1u;
     }
-    *least = best_need;
     return best;
 }
 
@@ -164,13 +173,16 @@ int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignm
             return FTL_OK;
         }
     }
-    *number = find_in_rest(heap, pages, alignment, start, need);
-    if (*number) {
-        return FTL_OK;
+    struct place place = find_in_rest(heap, pages, alignment);
+    if (!place.number) {
+        int result = heap->options.grows ? grow(heap, pages, alignment) : FTL_ENOMEM;
+        if (result != FTL_OK) {
+            return result;
+        }
+        place = find_in_rest(heap, pages, alignment);
     }
-    int result = heap->options.grows ? grow(heap, pages, alignment) : FTL_ENOMEM;
-    if (result == FTL_OK) {
-        *number = find_in_rest(heap, pages, alignment, start, need);
-    }
-    return result;
+    *number = place.number;
+    *start = place.start;
+    *need = place.need;
+    return FTL_OK;
 }
