@@ -88,7 +88,9 @@ struct ftli_space {
     size_t metadata_bytes;         /* what may be resident of the map, the tables and the granules */
     uint32_t granules_used;        /* numbers given out so far; 0 is never used */
     uint32_t granules_most;
-    ftli_atomic_u32 moved_in; /* granules that are; 0xffffffff: the system does not move */
+    ftli_atomic_u32 huge_passed;  /* granules to pass over before the next is made huge */
+    ftli_atomic_u32 huge_penalty; /* how many were to be passed over the last time; 0: huge pages come fast */
+    ftli_atomic_u32 moved_in;     /* granules that are; 0xffffffff: the system does not move */
 };
 
 int ftli_space_init(struct ftli_space *, size_t arena_bytes); /* a multiple of 2 MiB; FTL_EINVAL, FTL_ENOMEM */

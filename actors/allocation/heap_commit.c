@@ -2,7 +2,10 @@
 #include "actors/allocation/heap_inside.h"
 #include "runtime/base/os.h"
 
-#define MOVE_FROM 16u /* pages: so many page faults cost more than a move */
+#define HUGE_SLOW_NS      UINT64_C(1500000)
+#define HUGE_PASSED_LEAST 1024u
+#define HUGE_PASSED_MOST  65536u
+#define MOVE_FROM         16u /* pages: so many page faults cost more than a move */
 
 static uint32_t count_written(struct ftli_piece piece)
 {
@@ -57,15 +60,28 @@ static bool lies_in(const struct ftli_granule *granule, const struct ftli_free_s
     return granule->number >= span->number && granule->number + FTLI_GRANULE_PAGES <= span->number + span->pages;
 }
 
+/* Huge pages were slow to come, and the granule is one of those that go without. */
+static bool is_passed_over(struct ftli_space *space)
+{
+    uint32_t passed = ftli_u32_load_relaxed(&space->huge_passed);
+    if (passed) { /* a count that another heap changed at the same time is as good */
+        ftli_u32_store_relaxed(&space->huge_passed, passed - 1);
+    }
+    return passed != 0;
+}
+
 /* A granule without a committed page that lies wholly in the free span may become huge: nothing of it is in use, and
  * nobody else's counts change when all of it is committed at once. */
 static void advise(struct ftli_heap *heap, struct ftli_granule *granule, const struct ftli_free_span *span)
 {
-    if (granule->huge || granule->committed || heap->options.huge_from_bytes == 0 ||
-        heap->committed_pages << FTLI_PAGE_SHIFT < heap->options.huge_from_bytes || !lies_in(granule, span)) {
+    bool may = heap->options.huge_from_bytes != 0 &&
+               heap->committed_pages << FTLI_PAGE_SHIFT >= heap->options.huge_from_bytes && lies_in(granule, span);
+    if (granule->committed || (!may && !granule->huge)) {
         return;
     }
-    if (ftli_os_advise_huge(granule->address, FTLI_GRANULE_BYTES)) {
+    if (is_passed_over(heap->options.space)) {
+        granule->huge = granule->huge && !ftli_os_advise_no_huge(granule->address, FTLI_GRANULE_BYTES);
+    } else if (!granule->huge && ftli_os_advise_huge(granule->address, FTLI_GRANULE_BYTES)) {
         granule->huge = true;
         heap->any_huge = true;
     }
@@ -89,7 +105,26 @@ static void move_in(struct ftli_heap *heap, struct ftli_free_span *span, uint32_
         span->committed += FTLI_GRANULE_PAGES - before;
         span->moved_in = true;
         heap->any_huge |= piece.granule->huge;
+        ftli_heap_count_metadata(heap, piece.granule->number); /* spans will begin and end anywhere in it */
+        ftli_heap_count_metadata(heap, piece.granule->number + FTLI_GRANULE_PAGES - 1);
     }
+}
+
+/* A huge page is not always the cheaper one: the system may have to move others to make it, or the host of a virtual machine to
+ * find its memory first (4 ms instead of 0.25, and 512 small ones take 1). So one of each commitment is fetched here instead
+ * of at its first touch, and timed; where it takes longer than small ones would, small ones are used for a while, and for longer
+ * each time. */
+static void fetch_huge(struct ftli_space *space, const struct ftli_granule *granule)
+{
+    uint64_t begun_ns = ftli_os_thread_cpu_ns();
+    bool slow =
+        ftli_os_populate(granule->address, FTLI_GRANULE_BYTES) && ftli_os_thread_cpu_ns() - begun_ns > HUGE_SLOW_NS;
+    uint32_t penalty = slow ? ftli_u32_load_relaxed(&space->huge_penalty) : 0;
+    if (slow) {
+        penalty = penalty == 0 ? HUGE_PASSED_LEAST : penalty < HUGE_PASSED_MOST ? 2 * penalty : penalty;
+        ftli_u32_store_relaxed(&space->huge_passed, penalty);
+    }
+    ftli_u32_store_relaxed(&space->huge_penalty, penalty);
 }
 
 int ftli_heap_charge(struct ftli_heap *heap, uint32_t pages)
@@ -125,9 +160,14 @@ static void count_half(struct ftli_heap *heap, struct ftli_granule *granule, uns
 static void write_pages(struct ftli_heap *heap, uint32_t number, uint32_t pages)
 {
     uint32_t end = number + pages;
+    bool fetched = false;
     while (number < end) {
         struct ftli_piece piece = ftli_heap_piece(heap, number, end);
         struct ftli_granule *granule = piece.granule;
+        if (granule->huge && granule->committed == 0 && !fetched) {
+            fetch_huge(heap->options.space, granule);
+            fetched = true;
+        }
         if (granule->written_pages < FTLI_GRANULE_PAGES) {
             unsigned fresh = piece.to - piece.from - count_written(piece);
             for (unsigned w = piece.from / 64; w * 64 < piece.to; w++) {

@@ -15,6 +15,10 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 
+#if !defined MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
+#endif
+
 #if defined __has_feature
 #if __has_feature(thread_sanitizer)
 #define MEMBARRIER_IS_INVISIBLE 1
@@ -80,6 +84,11 @@ void ftli_os_release(void *at, size_t bytes)
 bool ftli_os_discard(void *at, size_t bytes)
 {
     return madvise(at, bytes, MADV_DONTNEED) == 0;
+}
+
+bool ftli_os_populate(void *at, size_t bytes)
+{
+    return madvise(at, bytes, MADV_POPULATE_WRITE) == 0;
 }
 
 bool ftli_os_move(void *from, void *to, size_t bytes)

@@ -33,6 +33,9 @@ void ftli_os_release(void *at, size_t bytes);
 /* The pages' memory goes back; they read as zeros when touched again. */
 bool ftli_os_discard(void *at, size_t bytes);
 
+/* The range's pages are there, as if each had been written to. False: the system does not do that; some may be there. */
+bool ftli_os_populate(void *at, size_t bytes);
+
 /* What the pages at `from` hold is at `to` afterwards, without a copy, in place of what was there; `from` reads as zeros. Each range that
  * was never a target before may cost two of the process's mappings. False: `from` is as it was, the system does not do that. */
 bool ftli_os_move(void *from, void *to, size_t bytes);

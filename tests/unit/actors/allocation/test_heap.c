@@ -567,3 +567,28 @@ Test(heap, a_free_granule_elsewhere_gives_its_memory_instead_of_fresh_pages)
     cr_assert_eq(charged, 0);
     end();
 }
+
+Test(heap, small_pages_are_used_while_huge_ones_are_slow_to_come)
+{
+    bool zeroed;
+    void *out;
+    begin();
+    heap.options.huge_from_bytes = 1;
+    (void)take(4 * MIB); /* the first is below the least */
+    size_t before = charged;
+    ftli_u32_store_relaxed(&space.huge_passed, 1);
+    cr_assert_eq(ftli_heap_take_pages(&heap, MIB, 2 * MIB, &out, &zeroed), FTL_OK);
+    cr_assert_eq(charged, before + MIB, "passed over: only what was asked for");
+    cr_assert_eq(ftli_u32_load_relaxed(&space.huge_passed), 0);
+    cr_assert_eq(ftli_heap_take_pages(&heap, MIB, 2 * MIB, &out, &zeroed), FTL_OK);
+    if (ftli_space_granule(&space, ftli_entry_number(ftli_space_entry(&space, out), out))->huge) {
+        cr_assert_eq(charged, before + 3 * MIB, "all of a huge one");
+        cr_assert_eq(ftli_heap_give(&heap, out), FTL_OK);
+        (void)ftli_heap_purge(&heap, 0, 0);
+        ftli_u32_store_relaxed(&space.huge_passed, 1);
+        cr_assert_eq(ftli_heap_take_pages(&heap, MIB, 2 * MIB, &out, &zeroed), FTL_OK);
+        cr_assert_eq(charged, before + 2 * MIB, "and one that was huge is small again");
+    }
+    cr_assert_eq(((char *)out)[MIB - 1], 0);
+    end();
+}

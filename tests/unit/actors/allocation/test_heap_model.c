@@ -444,6 +444,16 @@ Test(heap_model, metadata_covers_the_descriptors)
     end();
 }
 
+Test(heap_model, metadata_covers_the_descriptors_of_what_was_moved)
+{
+    begin(10, 0, SIZE_MAX);
+    m.moves_one_in = 1;
+    run(4000, true, UINT32_MAX);
+    cr_assert(m.moves > 5, "%lu moves", m.moves);
+    check_metadata();
+    end();
+}
+
 /* Takes that need fresh pages give others back in the middle of it. */
 Test(heap_model, trades)
 {

@@ -50,6 +50,18 @@ Test(os, discarded_pages_read_as_zeros_and_are_gone)
     ftli_os_release(at, MIB);
 }
 
+Test(os, populated_pages_are_there_and_zero)
+{
+    char *at = ftli_os_reserve(MIB, 4096);
+    if (!ftli_os_populate(at, MIB)) {
+        cr_skip("the system does not do that");
+    }
+    cr_expect_eq(ftli_os_resident_bytes(at, MIB), MIB);
+    cr_expect_eq(at[12345], 0);
+    ftli_os_release(at, MIB);
+    cr_expect_not(ftli_os_populate((char *)4096, 4096), "nothing is mapped there");
+}
+
 Test(os, what_is_moved_is_elsewhere_and_its_place_is_empty)
 {
     char *at = ftli_os_reserve(8 * MIB, 2 * MIB);
