@@ -10,6 +10,10 @@ void ftli_runtime_tear_down(struct ftl_runtime *);
 /* CORE.md law 4. timeout_ns 0: only look; < 0: no limit. closing: it is close that drains; every other drain ends with
  * FTL_ECLOSED when close has begun. */
 int ftli_drain(struct ftl_runtime *, int64_t timeout_ns, bool closing);
+/* The topology's `supervision` and `recovery`. */
+ftli_policy ftli_runtime_policy(const struct ftli_topology *);
+/* Of the kernel: events for who wants to hear of it; and `give_up: close`. */
+void ftli_runtime_on_news(void *runtime, const ftli_news *);
 /* The tear-down where pointers are out: what is not pinned goes back, the rest stays mapped. */
 void ftli_runtime_tear_down_around_pins(struct ftl_runtime *);
 
