@@ -352,8 +352,11 @@ int ftli_new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const
 static struct ftli_header *take_plain(struct ftli_port *port, uint64_t bytes, bool *most)
 {
     const struct ftl_runtime *runtime = port->owner;
-    if (bytes <= runtime->allocation_settings->small_bytes)
-        return ftli_rack_take(&port->rack, ftli_size_class(bytes));
+    if (bytes <= runtime->allocation_settings->small_bytes) {
+        unsigned c = ftli_size_class(bytes);
+        struct ftli_header *header = ftli_rack_take(&port->rack, c);
+        return header != NULL ? header : ftli_allocation_refill_ready(runtime->device, &port->rack, c);
+    }
     struct ftli_pages memory = {NULL, false, false};
     unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
     if (place == FTLI_SHELF_NONE || !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "actors/port/runtime.h"
 #include "tests/support/laws.h"
 
 enum { CELLS = 400, THREADS = 6, STALE = 8, LINKS_MOST = 3 };
@@ -32,6 +33,7 @@ struct world {
     atomic_bool over;
     atomic_ulong made, finalized, with_finalizer, operations;
     unsigned rounds;
+    uint64_t thread_cache_bytes;
 };
 
 struct actor {
@@ -361,6 +363,8 @@ static void *watches(void *argument)
     while (!atomic_load(&world->over)) {
         ftl_stats s = laws_stats(world->runtime);
         EXPECT(s.created >= created && s.reclaimed >= reclaimed); /* they only grow */
+        EXPECT(s.held_bytes <=
+               (THREADS + 2) * world->thread_cache_bytes); /* law 6, with ports of the finalizers' workers */
         created = s.created;
         reclaimed = s.reclaimed;
         sched_yield();
@@ -390,6 +394,7 @@ static void run(const char *overrides, uint64_t seed, unsigned rounds)
     memset(actors, 0, sizeof actors);
     world->runtime = laws_open(overrides);
     world->rounds = rounds;
+    world->thread_cache_bytes = world->runtime->allocation_settings->thread_cache_bytes;
     for (unsigned i = 0; i < CELLS; i++)
         (void)pthread_mutex_init(&world->cells[i].lock, NULL);
     for (unsigned i = 0; i < THREADS; i++) {
