@@ -29,8 +29,6 @@ struct ftli_device_figures {
 /* FTL_ENOMEM. `wake` is posted to when the tick must begin: the allocation actor, once it is there. */
 int ftli_device_open(const struct ftli_topology_device *, const struct ftli_allocation_settings *, struct ftli_table *,
                      ftli_kernel *, uint32_t index, struct ftli_device **out);
-/* Before any tensor is made: no drop comes back into a thread's magazines, which hold one a class then and may be larger. */
-void ftli_allocation_expect_one_way(struct ftli_device *);
 /* A thread keeps a share of a sixteenth of what is committed, and thread_cache at most. By the tick. */
 void ftli_allocation_share_caches(struct ftli_device *, uint64_t threads);
 /* At rest: all memory back to the OS. */
@@ -71,6 +69,13 @@ bool ftli_allocation_take_middle(struct ftli_device *, uint32_t *home, unsigned 
 int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
 /* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */
 void ftli_allocation_relieve(struct ftli_device *);
+
+/* The rack has another magazine of the class that is not empty. */
+bool ftli_rack_has_previous(const struct ftli_rack *, unsigned size_class);
+
+/* A FREE header that came back to this thread inside new, where ftli_rack_give found no room: into its rack, which gets room; or to
+ * its shard. */
+void ftli_allocation_take_back(struct ftli_device *, struct ftli_rack *, unsigned size_class, struct ftli_header *);
 
 /* ---- drop */
 /* Makes room in the rack and gives the FREE header to it. False: no empty magazine; the caller posts the header. */

@@ -15,7 +15,6 @@
 #define MAGAZINE_SHARE  32                    /* a magazine's bytes are this part of a thread's cache at most, */
 #define MAGAZINE_BYTES  8192                  /* and this; but for larger blocks: */
 #define MAGAZINE_BLOCKS 4                     /* so many, if they come to half of that part at most */
-#define ONE_WAY_SHARE   8                     /* the same where a thread only takes from its magazines */
 
 static FTLI_NOINLINE void wake_watcher(struct ftli_device *device)
 {
@@ -71,9 +70,9 @@ static bool spare(void *context, size_t bytes)
     return ftli_shard_spare(context, bytes);
 }
 
-static void set_capacities(struct ftli_device *device, unsigned share)
+static void set_capacities(struct ftli_device *device)
 {
-    uint64_t part = device->settings.thread_cache_bytes / share;
+    uint64_t part = device->settings.thread_cache_bytes / MAGAZINE_SHARE;
     uint64_t most_bytes = part < MAGAZINE_BYTES ? part : MAGAZINE_BYTES;
     for (unsigned c = 1; c < FTLI_CLASSES; c++) {
         uint64_t fits = most_bytes / ftli_class_bytes(c), few = part / 2 / ftli_class_bytes(c);
@@ -89,11 +88,6 @@ void ftli_allocation_share_caches(struct ftli_device *device, uint64_t threads)
     uint64_t share = ftli_u64_load_relaxed(&device->committed) / CACHES_SHARE / (threads != 0 ? threads : 1);
     uint64_t bytes = share > CACHE_LEAST ? share : CACHE_LEAST, most = device->settings.thread_cache_bytes;
     ftli_u64_store_relaxed(&device->cache_bytes, bytes < most ? bytes : most);
-}
-
-void ftli_allocation_expect_one_way(struct ftli_device *device)
-{
-    set_capacities(device, ONE_WAY_SHARE);
 }
 
 static int init_shards(struct ftli_device *device, const struct ftli_topology_device *topology)
@@ -146,7 +140,7 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
     ftli_u64_store_relaxed(&device->tide, TIDE_LEAST);
     ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
-    set_capacities(device, MAGAZINE_SHARE);
+    set_capacities(device);
     ftli_allocation_share_caches(device, 1);
     device->shelf_bytes = SHELF_BYTES;
     int status = ftli_space_init(&device->space, topology->arena_bytes);

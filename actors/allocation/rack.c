@@ -102,6 +102,11 @@ uint64_t ftli_rack_bytes(const struct ftli_rack *rack)
     return bytes;
 }
 
+bool ftli_rack_has_previous(const struct ftli_rack *rack, unsigned c)
+{
+    return count_of(previous_of(rack, c)) != 0;
+}
+
 bool ftli_rack_is_empty(const struct ftli_rack *rack)
 {
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
@@ -181,6 +186,19 @@ bool ftli_allocation_stow(struct ftli_device *device, struct ftli_rack *rack, un
         return false;
     ftli_allocation_need_tick(device);
     return ftli_rack_give(rack, c, header);
+}
+
+void ftli_allocation_take_back(struct ftli_device *device, struct ftli_rack *rack, unsigned c,
+                               struct ftli_header *header)
+{
+    const struct ftli_magazine *previous = previous_of(rack, c);
+    bool room = is_real(previous) && count_of(previous) < previous->capacity;
+    if (room)
+        swap(rack, c);
+    if ((room || load_empty(rack, device, c, true)) && ftli_rack_give(rack, c, header))
+        return;
+    ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
+    ftli_allocation_post(device, header);
 }
 
 /* The headers of a magazine were written by another processor, it may be: their lines come together instead of one by one. */

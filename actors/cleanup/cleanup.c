@@ -8,6 +8,7 @@
 #include "tensor/extension.h"
 
 #define CASCADE_MOST 64 /* children of one header in one go; the rest comes round again */
+#define HELP_MOST    16 /* messages, up to 248 drops each */
 #define MS           (UINT64_C(1000) * 1000)
 
 void ftli_cleanup_init(struct ftli_cleanup *cleanup, const struct ftli_cleanup_settings *settings)
@@ -69,9 +70,15 @@ void ftli_cleanup_read_backlog(const struct ftli_cleanup *cleanup, struct ftli_c
 
 void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
 {
+    ftli_actor_run_within(cleanup->actor, 0); /* the tick too: what came back in parcels */
     ftli_actor_wake(cleanup->actor);
     for (uint32_t i = 0; i < cleanup->worker_count; i++)
         ftli_actor_wake(cleanup->workers[i].actor);
+}
+
+bool ftli_cleanup_help(struct ftli_cleanup *cleanup)
+{
+    return ftli_actor_has_mail(cleanup->actor) && ftli_actor_help(cleanup->actor, HELP_MOST) != 0;
 }
 
 /* ---- the actor ------------------------------------------------------------------------------------------------------- */
@@ -216,13 +223,20 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     ftli_actor_run_within(cleanup->actor, delay_ns);
 }
 
+/* What came back in parcels and nobody took: to the depot, where all find it. */
+static void put_by(struct ftli_cleanup *cleanup)
+{
+    ftli_cleanup_unpack_returned(cleanup);
+    (void)ftli_allocation_clear_tray(cleanup->device);
+}
+
 /* Waits that are over. */
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_cleanup *cleanup = state;
     uint32_t now_ms = (uint32_t)((ftli_now_ns(context) - cleanup->opened_ns) / MS);
     uint64_t next_ms = UINT64_MAX;
-    (void)ftli_allocation_clear_tray(cleanup->device);
+    put_by(cleanup);
     ftli_link *link = cleanup->waiting;
     cleanup->waiting = NULL;
     while (link != NULL) {
@@ -276,10 +290,13 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
     return FTL_OK;
 }
 
-/* A parcel: it is the one message that comes here. */
+/* Parcels are the messages that come here; others say nothing to it (a simulation's). */
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
-    ftli_cleanup_on_parcel(state, (struct ftli_parcel *)(void *)message, ftli_now_ns(context));
+    struct ftli_cleanup *cleanup = state;
+    struct ftli_parcel *parcel = (struct ftli_parcel *)(void *)message;
+    if (ftli_parcel_is(&cleanup->parcels, parcel))
+        ftli_cleanup_on_parcel(cleanup, parcel, ftli_now_ns(context));
     return FTL_OK;
 }
 
@@ -290,7 +307,7 @@ static void after_batch(void *state, ftli_context *context)
     (void)context;
     (void)ftli_allocation_collect(cleanup->device);
     if (ftli_cleanup_is_at_once(cleanup))
-        (void)ftli_allocation_clear_tray(cleanup->device);
+        put_by(cleanup);
     ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
     if (cleanup
             ->cascaded) /* a chain has one message at a time, which is never a batch: it would go on at each batch's age only */

@@ -27,60 +27,70 @@ struct ftli_finalizer_worker {
 
 /* ---- parcels: policy message ------------------------------------------------------------------------------------------
  *
- * A message that carries many drops of one port: the header of each, with what the cleanup must know of it, so that it touches no
- * header of a small tensor. An entry is the header's address 48 | in its low six bits the size class; the bytes 16. A small tensor in
- * it is FREE already, in its next generation, and belongs to the parcel; whole pages (class 0) are DROPPED.
- * Owns: the entries. Owned by: a port (while it fills it), the mailbox, the cleanup, the pool.
+ * A message that carries many drops of one port: tensors that are FREE already, in their next generation, and belong to the parcel.
+ * Each entry is the handle of the header's next tensor plus, where the runtime's number lies, the size class (0: whole pages that lie on
+ * shelves), and what the cleanup must know of all of them is summed, so that it touches neither header nor entry. When it has counted the parcel that goes
+ * back with its tensors: a new of the same lane takes it, lays them into its magazines and onto shelves, and gives it to the pool.
+ * Owned by: a port (while it fills it), the mailbox, the cleanup, a lane of returned ones, the port that unpacks it, the pool.
  */
-enum { FTLI_PARCEL_MOST = 248, FTLI_PARCELS_MOST = 4096, FTLI_PARCEL_REST_NS = 25 * 1000 * 1000 };
+enum {
+    FTLI_PARCEL_MOST = 240,
+    FTLI_PARCELS_MOST = 4096,
+    FTLI_PARCEL_REST_NS = 25 * 1000 * 1000,
+    FTLI_PARCEL_LANES = 8,
+    FTLI_PARCEL_BYTES = 1 << 19, /* posted when the bytes of its blocks and a share for each drop reach this */
+    FTLI_PARCEL_SHARE_BYTES = FTLI_PARCEL_BYTES / FTLI_PARCEL_MOST + 1,
+    FTLI_PARCEL_ROOM = FTLI_PARCEL_BYTES - FTLI_PARCEL_SHARE_BYTES, /* less than another's share is left: full */
+};
 
 struct ftli_parcel {
     ftli_message message;
-    ftli_atomic_u32 count; /* 0: it carries nothing */
-    uint32_t parity;       /* of drain's epoch: of all its drops */
-    int64_t room;          /* until it is posted; when it is, the bytes of its blocks */
+    ftli_atomic_u32 count; /* 0 when they are counted as completed */
+    int64_t room;          /* below 0: it is to be posted */
+    ftli_atomic_u64 bytes; /* that their shapes ask for */
     ftli_atomic_u64 opened_ns;
-    ftli_atomic_u32 next; /* the pool's */
-    uint32_t index;       /* its own, from 1 */
+    uint32_t parity;       /* of drain's epoch: of all its drops */
+    uint32_t lane;         /* where it is returned */
+    ftli_atomic_u32 ready; /* how many are to be taken, when it was returned */
+    ftli_atomic_u32 next;  /* a stack's */
+    uint32_t index;        /* its own, from 1 */
+    uint32_t unused[11];
     ftli_atomic_u64 entries[FTLI_PARCEL_MOST];
 };
 
-FTLI_INLINE uint64_t ftli_parcel_entry(const struct ftli_header *header, unsigned size_class, uint64_t bytes)
+/* next_id: the handle of its next tensor. */
+FTLI_INLINE uint64_t ftli_parcel_entry(uint64_t next_id, unsigned size_class)
 {
-    return (uint64_t)(uintptr_t)header | size_class | bytes << 48;
+    return next_id + ((uint64_t)size_class << FTLI_HANDLE_RUNTIME_SHIFT);
 }
 
-FTLI_INLINE struct ftli_header *ftli_parcel_entry_header(uint64_t entry)
+FTLI_INLINE unsigned ftli_parcel_entry_class(uint64_t entry, uint32_t runtime)
 {
-    return (struct ftli_header *)(uintptr_t)(entry & ((UINT64_C(1) << 48) - 1) & ~UINT64_C(63));
-}
-
-FTLI_INLINE unsigned ftli_parcel_entry_class(uint64_t entry)
-{
-    return (unsigned)entry & 63;
-}
-
-FTLI_INLINE uint64_t ftli_parcel_entry_bytes(uint64_t entry)
-{
-    return entry >> 48;
+    return (unsigned)((entry - ftli_handle_make(runtime, 0, 0)) >> FTLI_HANDLE_RUNTIME_SHIFT);
 }
 
 #if !defined __cplusplus
 static_assert(sizeof(struct ftli_parcel) == 2048, "32 lines");
-static_assert(FTLI_CLASSES <= 64 && FTLI_CLASS_MAX_BYTES < 65536, "an entry holds class and bytes");
+static_assert(FTLI_CLASSES <= 64, "an entry holds the class");
 #endif
+
+struct ftli_parcel_stack {
+    FTLI_ALIGNED(64) ftli_atomic_u64 head; /* index 32 | count 32 */
+};
 
 struct ftli_parcels {
     struct ftli_parcel *parcels; /* NULL: policy auto, or no address space */
     uint32_t most;
     ftli_atomic_u32 fresh;
-    FTLI_ALIGNED(64) ftli_atomic_u64 head; /* index 32 | count 32 */
+    struct ftli_parcel_stack empty;
+    struct ftli_parcel_stack returned[FTLI_PARCEL_LANES];
 };
 
 /* At rest: what parcels carry whose headers do not say that they are pending. */
 struct ftli_parcels_sum {
     uint64_t free_tensors, free_bytes, free_block_bytes;
-    uint64_t oldest_ns; /* 0: none */
+    uint64_t oldest_ns;            /* 0: none */
+    uint64_t returned_block_bytes; /* not pending any more */
 };
 
 struct ftli_cleanup {
@@ -129,13 +139,20 @@ void ftli_parcels_sum(const struct ftli_cleanup *, struct ftli_parcels_sum *out)
 /* An empty one, or NULL. Lock-free, allocates nothing. */
 struct ftli_parcel *ftli_parcel_take(struct ftli_cleanup *);
 void ftli_parcel_give(struct ftli_cleanup *, struct ftli_parcel *);
-/* Its block_bytes are summed. From here on it may be gone. */
+/* One that was returned to the lane, or to one of the next lanes, so many in all; NULL: none. The caller takes some of the `ready` ones, the last
+ * first, and gives it back with what is left. */
+struct ftli_parcel *ftli_parcel_take_returned(struct ftli_cleanup *, uint32_t lane, uint32_t lanes);
+void ftli_parcel_give_rest(struct ftli_cleanup *, struct ftli_parcel *, uint32_t left);
+/* From here on it may be gone. */
 void ftli_cleanup_send_parcel(struct ftli_cleanup *, struct ftli_parcel *);
 /* Pressure is so that nothing waits for others. */
 bool ftli_cleanup_is_at_once(const struct ftli_cleanup *);
 
 /* For the mailbox: when the header was posted. */
 uint64_t ftli_cleanup_sent_ns(const ftli_link *item);
+/* Runs the cleanup on this thread, for a few messages, if nobody else does: a new that would else take fresh memory. False: somebody
+ * runs it, or nothing waits. */
+bool ftli_cleanup_help(struct ftli_cleanup *);
 /* Waits of failed finalizers are over: the next run tries all of them (drain, close, the end of a test). */
 void ftli_cleanup_hurry(struct ftli_cleanup *);
 /* Drops that were posted and not done: two loads. */

@@ -8,7 +8,14 @@
 bool ftli_cleanup_is_valid(const struct ftli_cleanup *, const struct ftli_header *);
 /* A header that is RECLAIMING and has nothing left to finish: validated, then to its shard, or to the quarantine. */
 void ftli_cleanup_complete(struct ftli_cleanup *, struct ftli_header *);
-/* All of a parcel. The parcel goes back to the pool. */
+FTLI_INLINE bool ftli_parcel_is(const struct ftli_parcels *pool, const struct ftli_parcel *parcel)
+{
+    return (uintptr_t)parcel - (uintptr_t)pool->parcels < (uintptr_t)pool->most * sizeof *parcel;
+}
+
+/* All of a parcel, which is returned. */
 void ftli_cleanup_on_parcel(struct ftli_cleanup *, struct ftli_parcel *, uint64_t now_ns);
+/* Of all that were returned and not taken, the tensors go into the tray and onto shelves. */
+void ftli_cleanup_unpack_returned(struct ftli_cleanup *);
 
 #endif

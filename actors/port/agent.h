@@ -31,6 +31,13 @@ void ftli_agent_leave(const struct ftli_agent *);
 int ftli_drop(const struct ftli_agent *, struct ftli_header *, uint32_t generation);
 /* An unpin or a guard's end brought a DROPPED header to rest: it is posted. Its drop was counted before. */
 void ftli_deliver(struct ftl_runtime *, struct ftli_header *);
+/* ---- a drop goes on: the port is entered, and left by them */
+/* Nothing was done to it yet. */
+int ftli_drop_not_posted(struct ftli_port *, struct ftli_header *, uint64_t generation_bits);
+/* This call made it DROPPED; something stands against it. */
+int ftli_drop_dropped(struct ftli_port *, struct ftli_header *);
+/* No port was entered. */
+int ftli_drop_without_port(uint64_t id);
 /* What a stale handle answers: FTL_ECLOSED of a runtime that is closed, else FTL_ESTALE; counted. */
 int ftli_stale(uint64_t id);
 

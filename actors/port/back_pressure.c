@@ -5,6 +5,8 @@
 #define PENDING_WAITS   8
 #define MESSAGE_TENSORS 2
 #define MESSAGE_BYTES   16
+#define HELP_SPINS      32
+#define TURN_BYTES      (UINT64_C(1) << 18) /* worth of drops: half a parcel */
 
 const char *ftli_cleanup_group(const struct ftl_runtime *runtime)
 {
@@ -62,4 +64,25 @@ void ftli_press_back(const struct ftli_agent *agent)
         if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
             return;
     }
+}
+
+bool ftli_turn_over(struct ftli_port *port, unsigned size_class, uint64_t bytes)
+{
+    struct ftl_runtime *runtime = port->owner;
+    if (ftli_rack_has_previous(&port->rack, size_class))
+        return false;
+    if (ftli_outbox_unpack(port, size_class, bytes, 1))
+        return true;
+    struct ftli_cleanup_pending posted = ftli_cleanup_read_pending(&runtime->cleanup);
+    uint64_t worth = ftli_outbox_worth(port) + posted.bytes + posted.tensors * FTLI_PARCEL_SHARE_BYTES;
+    bool any = false;
+    if (worth >= TURN_BYTES) {
+        (void)ftli_outbox_post(port);
+        for (unsigned spins = 0; !any && spins < HELP_SPINS; spins++) {
+            any = ftli_cleanup_help(&runtime->cleanup);
+            if (!any)
+                ftli_cpu_relax();
+        }
+    }
+    return ftli_outbox_unpack(port, size_class, bytes, FTLI_PARCEL_LANES);
 }

@@ -198,11 +198,13 @@ static FTLI_NOINLINE int drop_against(struct ftli_port *port, struct ftli_header
 }
 
 /* Something is against it, or it is not its last reference. */
-static FTLI_NOINLINE int drop_on_its_own(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits,
-                                         enum ftli_outbox_result result)
+FTLI_NOINLINE int ftli_drop_not_posted(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
 {
-    if (result == FTLI_OUTBOX_NOTHING)
-        return drop_against(port, header, generation_bits);
+    return drop_against(port, header, generation_bits);
+}
+
+FTLI_NOINLINE int ftli_drop_dropped(struct ftli_port *port, struct ftli_header *header)
+{
     struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
     finish_post(&agent, header);
     ftli_port_leave(port);
@@ -210,7 +212,7 @@ static FTLI_NOINLINE int drop_on_its_own(struct ftli_port *port, struct ftli_hea
 }
 
 /* Without this thread's port at hand: its first call, a call inside a call, or another runtime's handle. */
-static FTLI_NOINLINE int drop_without_port(uint64_t id)
+FTLI_NOINLINE int ftli_drop_without_port(uint64_t id)
 {
     if (id == 0)
         return FTL_OK;
@@ -230,22 +232,6 @@ static FTLI_NOINLINE int drop_without_port(uint64_t id)
     int status = drop_slow(&agent, header, ftli_handle_generation(id));
     ftli_agent_leave(&agent);
     return status == FTL_OK ? FTL_OK : ftli_stale(id);
-}
-
-/* Policy message; or not by the thread's own port. */
-static FTLI_NOINLINE int drop_elsewhere(uint64_t id)
-{
-    struct ftli_port *port = ftli_thread.port;
-    struct ftli_header *header;
-    if (!ftli_port_find_header(port, id, &header) || ftli_u64_load_plain(&port->in_place_bytes) != 0 ||
-        !ftli_port_enter_fast(port))
-        return drop_without_port(id);
-    uint64_t generation_bits = id << FTLI_WORD_GENERATION_SHIFT;
-    enum ftli_outbox_result result = ftli_outbox_drop(port, header, generation_bits);
-    if (FTLI_UNLIKELY(result != FTLI_OUTBOX_POSTED))
-        return drop_on_its_own(port, header, generation_bits, result);
-    ftli_port_leave(port);
-    return FTL_OK;
 }
 
 /* Sampled, and nothing else against it: by one compare-and-swap as well. */
@@ -269,7 +255,7 @@ int ftl_tensor_drop(ftl_tensor tensor)
     struct ftli_header *header;
     if (FTLI_UNLIKELY(!ftli_port_find_below(port, tensor.id, ftli_u64_load_plain(&port->in_place_bytes), &header) ||
                       !ftli_port_enter_fast(port)))
-        return drop_elsewhere(tensor.id);
+        return ftli_outbox_drop(tensor.id);
     uint64_t generation_bits = tensor.id << FTLI_WORD_GENERATION_SHIFT;
     /* Looked at first: a compare-and-swap that fails costs as much as one that does not, and larger ones are always SLOW. */
     if (FTLI_UNLIKELY(!ftli_u64_equals_acquire(&header->word,

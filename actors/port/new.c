@@ -85,6 +85,13 @@ static unsigned class_for(const struct ftl_runtime *runtime, uint64_t bytes, siz
     return bytes <= small ? ftli_size_class(bytes) : 0;
 }
 
+/* Policy message, and what is at hand is used up: whether to look there again. */
+static bool turn_over(const struct ftli_agent *agent, unsigned c, uint64_t bytes)
+{
+    return agent->runtime->cleanup.every_drop_is_a_message && agent->port != NULL &&
+           ftli_turn_over(agent->port, c, bytes);
+}
+
 static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsigned c, struct ftli_pages *out)
 {
     struct ftli_device *device = agent->runtime->device;
@@ -96,12 +103,16 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
                          : FTLI_SHELF_NONE;
     if (place != FTLI_SHELF_NONE)
         out->header = ftli_allocation_take_shelved(device, &home, place, &out->most);
+    if (out->header == NULL && c == 0 && turn_over(agent, 0, birth->bytes) && place != FTLI_SHELF_NONE)
+        out->header = ftli_allocation_take_shelved(device, &home, place, &out->most);
     if (out->header != NULL) {
         status = FTL_OK;
     } else if (c == 0) {
         status = ftli_allocation_take_pages(device, &home, birth->bytes, birth->alignment, out);
     } else if (agent->port != NULL) {
         out->header = ftli_rack_take(&agent->port->rack, c);
+        if (out->header == NULL && turn_over(agent, c, 0))
+            out->header = ftli_rack_take(&agent->port->rack, c);
         status =
             out->header != NULL ? FTL_OK : ftli_allocation_refill(device, &agent->port->rack, &home, c, &out->header);
     } else {
@@ -359,7 +370,14 @@ static struct ftli_header *take_plain(struct ftli_port *port, uint64_t bytes, bo
     }
     struct ftli_pages memory = {NULL, false, false};
     unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
-    if (place == FTLI_SHELF_NONE || !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
+    if (place == FTLI_SHELF_NONE)
+        return NULL;
+    if (runtime->cleanup.every_drop_is_a_message) {
+        memory.header = ftli_allocation_take_shelved(runtime->device, &port->home, place, &memory.most);
+        if (memory.header == NULL)
+            (void)ftli_turn_over(port, 0, bytes);
+    }
+    if (memory.header == NULL && !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
         return NULL;
     *most = memory.most;
     return memory.header;

@@ -10,7 +10,9 @@ static FTLI_NOINLINE int refill_and_go_on(struct ftli_port *port, uint64_t size,
     struct ftl_runtime *runtime = port->owner;
     struct ftli_header *header = ftli_rack_take(&port->rack, (unsigned)(c / 8));
     bool there = header != NULL;
-    if (!there && c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
+    if (!there && flags != 0 && c != 0 && ftli_turn_over(port, (unsigned)(c / 8), 0))
+        header = ftli_rack_take(&port->rack, (unsigned)(c / 8));
+    else if (!there && c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
         header = ftli_allocation_refill_ready(runtime->device, &port->rack, (unsigned)(c / 8));
     if (header == NULL) {
         int64_t shape = (int64_t)elements;
@@ -56,18 +58,26 @@ FTLI_INLINE int new_small(struct ftli_port *port, ftl_dtype dtype, uint64_t elem
     (((ndim - 1) | (uintptr_t)options) == 0 && shape != NULL && out != NULL && dtype - 1 < FTLI_DTYPES - 1 && \
      (uint64_t)*shape <= FTLI_CLASS_MAX_BYTES)
 
-/* What is small or plain where every drop is a message, and says so in its word from birth; and what is plain. */
+/* What is plain, of any policy. */
+static FTLI_NOINLINE int new_larger(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                    const ftl_tensor_options *options, ftl_tensor *out)
+{
+    struct ftli_port *port = ftli_thread.port;
+    if ((ftli_thread.fast != runtime && ftli_thread.fast_message != runtime) || ndim - 1 >= 4 || options != NULL ||
+        shape == NULL || out == NULL || !ftli_port_enter_fast(port))
+        return ftli_new_checked(runtime, dtype, ndim, shape, options, out);
+    return ftli_new_plain(port, dtype, ndim, shape, out);
+}
+
+/* What is small where every drop is a message, and says so in its word from birth. */
 static FTLI_NOINLINE int new_elsewhere(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
                                        const ftl_tensor_options *options, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
-    bool message = ftli_thread.fast_message == runtime;
-    if ((ftli_thread.fast != runtime && !message) || ndim - 1 >= 4 || options != NULL || shape == NULL || out == NULL ||
+    if (ftli_thread.fast_message != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
         !ftli_port_enter_fast(port))
-        return ftli_new_checked(runtime, dtype, ndim, shape, options, out);
-    if (message && IS_SMALL(dtype, ndim, shape, options, out))
-        return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
-    return ftli_new_plain(port, dtype, ndim, shape, out);
+        return new_larger(runtime, dtype, ndim, shape, options, out);
+    return new_small(port, dtype, (uint64_t)*shape, out, FTLI_WORD_SLOW);
 }
 
 int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,

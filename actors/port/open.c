@@ -273,10 +273,8 @@ static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
     runtime->cleanup.opened_ns = runtime->opened_ns;
     runtime->cleanup.drop_reference = drop_reference;
     runtime->cleanup.user = runtime;
-    if (runtime->cleanup.every_drop_is_a_message) {
+    if (runtime->cleanup.every_drop_is_a_message)
         ftli_parcels_open(&runtime->cleanup);
-        ftli_allocation_expect_one_way(runtime->device);
-    }
 }
 
 static int init_events(struct ftl_runtime *runtime, const ftl_open_options *options)

@@ -2,11 +2,10 @@
 
 #include "tensor/extension.h"
 
-/* A parcel is posted when the bytes of its blocks and a share for each drop reach this: many small tensors, or half a megabyte. */
-#define ROOM_BYTES   (INT64_C(1) << 19)
-#define SHARE_BYTES  (ROOM_BYTES / FTLI_PARCEL_MOST + 1)
-#define OLD_NS       (UINT64_C(25) * 1000 * 1000)
-#define NOT_IN_PLACE (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)
+#define UNPACK_LEAST    16
+#define RECORD_ID_SHIFT 26 /* from an offset in the table to the number in a record */
+#define OLD_NS          (UINT64_C(25) * 1000 * 1000)
+#define NOT_IN_PLACE    (FTLI_HEADER_LARGE | FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)
 
 static struct ftli_parcel *open_parcel(const struct ftli_port *port, uint32_t parity)
 {
@@ -19,7 +18,6 @@ static bool post(struct ftli_port *port, uint32_t parity)
     struct ftli_parcel *parcel = ftli_pointer_exchange_acq_rel(&port->parcels[parity], NULL);
     if (parcel == NULL)
         return false;
-    parcel->room = ROOM_BYTES - parcel->room - (int64_t)ftli_u32_load_relaxed(&parcel->count) * SHARE_BYTES;
     ftli_cleanup_send_parcel(&port->owner->cleanup, parcel);
     return true;
 }
@@ -28,6 +26,17 @@ bool ftli_outbox_post(struct ftli_port *port)
 {
     bool any = post(port, 0);
     return post(port, 1) || any;
+}
+
+uint64_t ftli_outbox_worth(const struct ftli_port *port)
+{
+    uint64_t worth = 0;
+    for (unsigned parity = 0; parity < 2; parity++) {
+        const struct ftli_parcel *parcel = open_parcel(port, parity);
+        if (parcel != NULL)
+            worth += (uint64_t)(FTLI_PARCEL_ROOM - parcel->room);
+    }
+    return worth;
 }
 
 uint64_t ftli_outbox_since_ns(const struct ftli_port *port)
@@ -52,61 +61,183 @@ static FTLI_NOINLINE struct ftli_parcel *open_another(struct ftli_port *port, ui
     if (parcel == NULL)
         return NULL;
     parcel->parity = parity;
-    parcel->room = ROOM_BYTES;
+    parcel->lane = port->rack.lane;
+    ftli_u64_store_relaxed(&parcel->bytes, 0);
+    parcel->room = FTLI_PARCEL_ROOM;
     ftli_u64_store_relaxed(&parcel->opened_ns, ftli_kernel_now_ns(runtime->kernel));
     ftli_pointer_store_release(&port->parcels[parity], parcel); /* pairs: open-parcel */
     return parcel;
 }
 
-FTLI_INLINE struct ftli_parcel *ready(struct ftli_port *port, uint32_t parity)
+/* A parcel that holds something: the tick claims the port when it is old. */
+static struct ftli_parcel *ready(struct ftli_port *port, uint32_t parity)
 {
     struct ftli_parcel *parcel = open_parcel(port, parity);
     return FTLI_LIKELY(parcel != NULL) ? parcel : open_another(port, parity);
 }
 
-/* A drop makes one system call at most: it posts, or it has the tick come, which claims the port when the parcel is old. */
-static FTLI_NOINLINE void first_or_last(struct ftli_port *port, const struct ftli_parcel *parcel)
-{
-    if (parcel->room < SHARE_BYTES)
-        (void)post(port, parcel->parity);
-    else
-        ftli_allocation_need_tick(port->owner->device);
-}
-
-FTLI_INLINE void append(struct ftli_port *port, struct ftli_parcel *parcel, uint64_t entry, uint64_t block_bytes)
+/* Whether it is full. */
+FTLI_INLINE bool append(struct ftli_parcel *parcel, uint64_t next_id, unsigned c, uint64_t bytes, uint64_t block_bytes)
 {
     uint32_t count = ftli_u32_load_relaxed(&parcel->count);
-    ftli_u64_store_relaxed(&parcel->entries[count], entry);
+    ftli_u64_store_relaxed(&parcel->entries[count], ftli_parcel_entry(next_id, c));
+    ftli_u64_add_owner(&parcel->bytes, bytes);
     ftli_u32_store_release(&parcel->count, count + 1);
-    parcel->room -= SHARE_BYTES + (int64_t)block_bytes;
-    if (FTLI_UNLIKELY(parcel->room < SHARE_BYTES || count == 0))
-        first_or_last(port, parcel);
+    return (parcel->room -= (int64_t)(FTLI_PARCEL_SHARE_BYTES + block_bytes)) < 0;
 }
 
-/* The order is that of every drop: the word, the counters, the post. What stands against the tensor is looked at when it is ours: a
- * link may have come and gone meanwhile. Then it is made DROPPED, which nobody could tell from FREE, and goes the long way. */
-enum ftli_outbox_result ftli_outbox_drop(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
+/* ---- a drop -------------------------------------------------------------------------------------------------------------
+ *
+ * The order is that of every drop: the word, the counters, the post. What stands against the tensor is looked at when it is ours: a
+ * link may have come and gone meanwhile. Then it is made DROPPED, which nobody could tell from FREE, and goes the long way. Rare
+ * things are calls at the end, so that no register is saved. */
+
+static FTLI_NOINLINE int post_and_leave(struct ftli_port *port, const struct ftli_parcel *parcel)
 {
-    uint32_t parity = ftli_u32_load_acquire(&port->owner->parity); /* pairs: epoch */
-    struct ftli_parcel *parcel = ready(port, parity);
-    if (FTLI_UNLIKELY(parcel == NULL ||
-                      !ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_SLOW | FTLI_WORD_FIXED)))
-        return FTLI_OUTBOX_NOTHING;
-    uint64_t record = ftli_u64_load_relaxed(&header->record);
-    unsigned c = ftli_record_class(record);
-    if (FTLI_UNLIKELY(ftli_record_flags(record) != 0 || c == 0 || ftli_u32_load_relaxed(&header->cold) != 0 ||
-                      ftli_record_id(record) !=
-                          (uint32_t)(header - (struct ftli_header *)ftli_pointer_load_plain(&port->headers)))) {
-        ftli_u64_store_release(&header->word, generation_bits | FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_DROPPED);
-        return FTLI_OUTBOX_DROPPED;
-    }
-    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
-    uint32_t block_bytes = ftli_class_bytes(c);
+    (void)post(port, parcel->parity);
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
+/* Ours and FREE; the handle's generation was not the last. */
+FTLI_INLINE int put(struct ftli_port *port, struct ftli_parcel *parcel, uint64_t id, unsigned c, uint32_t parity,
+                    uint64_t bytes, uint64_t block_bytes)
+{
     ftli_u64_add_owner(&port->counters.deferred_bytes, bytes);
     ftli_u64_add_owner(&port->counters.deferred_block_bytes, block_bytes);
     ftli_u64_add_owner(&port->counters.deferred[parity], 1);
-    append(port, parcel, ftli_parcel_entry(header, c, bytes), block_bytes);
-    return FTLI_OUTBOX_POSTED;
+    if (FTLI_UNLIKELY(append(parcel, id + 1, c, bytes, block_bytes)))
+        return post_and_leave(port, parcel);
+    ftli_port_leave(port);
+    return FTL_OK;
+}
+
+static int long_way(struct ftli_port *port, struct ftli_header *header, uint64_t id)
+{
+    ftli_u64_store_release(&header->word,
+                           id << FTLI_WORD_GENERATION_SHIFT | FTLI_WORD_SLOW | FTLI_WORD_FIXED | FTLI_DROPPED);
+    return ftli_drop_dropped(port, header);
+}
+
+/* Ours, and of a middle size. */
+static FTLI_NOINLINE int put_pages(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint32_t parity)
+{
+    uint64_t bytes = ftli_u32_load_relaxed(&header->small_size);
+    if (FTLI_UNLIKELY(bytes >= port->owner->cleanup.settings->high_lane_from_bytes))
+        return long_way(port, header, id);
+    return put(port, open_parcel(port, parity), id, 0, parity, bytes, ftli_pages_block_bytes(bytes));
+}
+
+/* Ours, and its death is recorded, or something stands against it. */
+static FTLI_NOINLINE int put_marked(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint32_t parity)
+{
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    unsigned c = ftli_record_class(record);
+    uint32_t slot = (uint32_t)(header - (struct ftli_header *)ftli_pointer_load_plain(&port->headers));
+    if (FTLI_UNLIKELY(ftli_record_flags(record) != FTLI_HEADER_SAMPLED || ftli_u32_load_relaxed(&header->cold) != 0 ||
+                      ftli_record_id(record) != slot))
+        return long_way(port, header, id);
+    ftli_sample_drop(port, header);
+    ftli_u64_store_release(&header->record, record - FTLI_HEADER_SAMPLED);
+    if (FTLI_UNLIKELY(c == 0))
+        return put_pages(port, header, id, parity);
+    return put(port, open_parcel(port, parity), id, c, parity, ftli_u32_load_relaxed(&header->small_size),
+               ftli_class_bytes(c));
+}
+
+FTLI_INLINE int drop_into(struct ftli_port *port, struct ftli_parcel *parcel, struct ftli_header *header, uint64_t id,
+                          uint32_t parity)
+{
+    if (FTLI_UNLIKELY(
+            !ftli_word_drop_at_once(&header->word, id << FTLI_WORD_GENERATION_SHIFT, FTLI_WORD_SLOW | FTLI_WORD_FIXED)))
+        return ftli_drop_not_posted(port, header, id << FTLI_WORD_GENERATION_SHIFT);
+    uint64_t offset = (uint64_t)((char *)header - (char *)ftli_pointer_load_plain(&port->headers));
+    static_assert(sizeof *header == UINT64_C(1) << (32 - RECORD_ID_SHIFT), "an offset, shifted, is a record's number");
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    unsigned c = ftli_record_class(record);
+    /* its number is its own, and it has no flag */
+    if (FTLI_UNLIKELY(((record ^ offset << RECORD_ID_SHIFT) & ~UINT64_C(0xffff0000)) != 0 ||
+                      ftli_u32_load_relaxed(&header->cold) != 0))
+        return put_marked(port, header, id, parity);
+    if (FTLI_UNLIKELY(c == 0))
+        return put_pages(port, header, id, parity);
+    return put(port, parcel, id, c, parity, ftli_u32_load_relaxed(&header->small_size), ftli_class_bytes(c));
+}
+
+/* The first of a parcel fills it, or has the tick come, which claims the port when the parcel is old: a drop makes one system call at
+ * most. */
+static void note_first(const struct ftl_runtime *runtime, const struct ftli_header *header)
+{
+    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+    if (ftli_pages_block_bytes(bytes) + 2 * (uint64_t)FTLI_PARCEL_SHARE_BYTES <= FTLI_PARCEL_BYTES)
+        ftli_allocation_need_tick(runtime->device);
+}
+
+static FTLI_NOINLINE int drop_first(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint32_t parity)
+{
+    struct ftl_runtime *runtime = port->owner;
+    struct ftli_parcel *parcel = runtime->cleanup.every_drop_is_a_message ? open_another(port, parity) : NULL;
+    if (parcel == NULL)
+        return ftli_drop_not_posted(port, header, id << FTLI_WORD_GENERATION_SHIFT);
+    note_first(runtime, header);
+    return drop_into(port, parcel, header, id, parity);
+}
+
+int ftli_outbox_drop(uint64_t id)
+{
+    struct ftli_port *port = ftli_thread.port;
+    struct ftli_header *header;
+    if (FTLI_UNLIKELY(!ftli_port_find_header(port, id, &header) || !ftli_port_enter_fast(port)))
+        return ftli_drop_without_port(id);
+    uint32_t parity = ftli_u32_load_acquire(&port->owner->parity); /* pairs: epoch */
+    struct ftli_parcel *parcel = open_parcel(port, parity);
+    if (FTLI_UNLIKELY(parcel == NULL))
+        return drop_first(port, header, id, parity);
+    return drop_into(port, parcel, header, id, parity);
+}
+
+/* What a magazine has no room for, or whole pages: whether these are of the length. */
+static FTLI_NOINLINE bool take_back(struct ftli_port *port, uint64_t id, unsigned c, uint64_t wanted_bytes)
+{
+    struct ftli_device *device = port->owner->device;
+    struct ftli_header *header = ftli_port_header(port, id);
+    if (c != 0) {
+        ftli_allocation_take_back(device, &port->rack, c, header);
+        return false;
+    }
+    bool found = ftli_pages_block_bytes(ftli_size_bytes(ftli_u64_load_relaxed(&header->size))) == wanted_bytes;
+    if (!ftli_allocation_shelve(device, header)) {
+        ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
+        ftli_allocation_post(device, header);
+    }
+    return found;
+}
+
+/* The newest first, some at a time: what a new needs now is among the hottest, and magazines are small. */
+bool ftli_outbox_unpack(struct ftli_port *port, unsigned size_class, uint64_t bytes, uint32_t lanes)
+{
+    struct ftl_runtime *runtime = port->owner;
+    struct ftli_parcel *parcel = ftli_parcel_take_returned(&runtime->cleanup, port->rack.lane, lanes);
+    if (parcel == NULL)
+        return false;
+    const uint64_t base = ftli_handle_make(runtime->number, 0, 0);
+    const uint64_t wanted_bytes = ftli_pages_block_bytes(bytes);
+    uint32_t n = ftli_u32_load_relaxed(&parcel->ready);
+    bool found = false;
+    while (n != 0 && !found) {
+        uint32_t stop = n > UNPACK_LEAST ? n - UNPACK_LEAST : 0;
+        while (n != stop) {
+            uint64_t rest = ftli_u64_load_relaxed(&parcel->entries[--n]) - base;
+            size_t c = rest >> FTLI_HANDLE_RUNTIME_SHIFT;
+            uint64_t id = (rest & (ftli_handle_make(1, 0, 0) - 1)) + base;
+            if (FTLI_UNLIKELY(c == 0 || !ftli_rack_give_at(&port->rack, c * sizeof id, id)))
+                found |= take_back(port, id, (unsigned)c, wanted_bytes);
+        }
+        found |= size_class != 0 && ftli_rack_newest_at(&port->rack, size_class * sizeof base) != 0;
+    }
+    ftli_parcel_give_rest(&runtime->cleanup, parcel, n);
+    ftli_allocation_need_tick(runtime->device);
+    return found;
 }
 
 bool ftli_outbox_put(const struct ftli_agent *agent, struct ftli_header *header)
@@ -123,17 +254,17 @@ bool ftli_outbox_put(const struct ftli_agent *agent, struct ftli_header *header)
     struct ftli_parcel *parcel = ready(agent->port, ftli_header_parity(header));
     if (parcel == NULL)
         return false;
-    uint64_t block_bytes = ftli_allocation_block_bytes(runtime->device, header);
     uint32_t cold = ftli_u32_load_relaxed(&header->cold);
     ftli_u32_store_release(&header->cold, 0);
     if (cold != 0)
         ftli_extension_give(&runtime->table, cold);
-    bool middle = c == 0;
-    ftli_u64_store_release(&header->record,
-                           (record & ~UINT64_C(0xffff)) | (ftli_record_flags(record) & FTLI_HEADER_LARGE));
-    if (!middle)
-        (void)ftli_word_reclaim(&header->word);
-    append(agent->port, parcel, ftli_parcel_entry(header, middle ? 0 : c, middle ? 0 : bytes), block_bytes);
+    if (parcel->room == FTLI_PARCEL_ROOM)
+        note_first(runtime, header);
+    ftli_u64_store_release(&header->record, record & ~UINT64_C(0xffff));
+    (void)ftli_word_reclaim(&header->word);
+    if (append(parcel, ftli_table_handle(&runtime->table, header), c, bytes,
+               c != 0 ? ftli_class_bytes(c) : ftli_pages_block_bytes(bytes)))
+        (void)post(agent->port, parcel->parity);
     return true;
 }
 

@@ -14,18 +14,18 @@
 
 #include "actors/port/agent.h"
 
-enum ftli_outbox_result {
-    FTLI_OUTBOX_NOTHING, /* it is not its last reference, or no parcel is there: nothing was done */
-    FTLI_OUTBOX_POSTED,  /* counted, and in the parcel */
-    FTLI_OUTBOX_DROPPED, /* DROPPED by this call, and the caller's to go on with: something stands against it */
-};
-
-/* The last reference of a tensor, in one compare-and-swap, if nothing stands against it but that every drop is a message. */
-enum ftli_outbox_result ftli_outbox_drop(struct ftli_port *, struct ftli_header *, uint64_t generation_bits);
+/* Policy message, or not by the thread's own port: all of a drop. In one compare-and-swap, if nothing stands against the tensor but
+ * that every drop is a message. */
+int ftli_outbox_drop(uint64_t id);
 /* A header that this drop made DROPPED, counted already under the parity: without finalizer, links, or root. May make it FREE.
  * False: it is to be posted on its own. */
 bool ftli_outbox_put(const struct ftli_agent *, struct ftli_header *);
 
+/* What lies in it, in bytes: of blocks, and a share of a parcel for each drop. Behind the gate. */
+uint64_t ftli_outbox_worth(const struct ftli_port *);
+/* Of a parcel that the cleanup has counted some go into this port's rack, or onto shelves. False: there was none of the class, or (class
+ * 0) of that length. Inside new. */
+bool ftli_outbox_unpack(struct ftli_port *, unsigned size_class, uint64_t bytes, uint32_t lanes);
 /* For claimers, and for who counts: something waits in it; since when, 0: nothing. */
 uint64_t ftli_outbox_since_ns(const struct ftli_port *);
 /* What lies in the open parcel goes; whether anything did. Behind the gate. */

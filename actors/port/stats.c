@@ -201,7 +201,8 @@ int ftl_runtime_stats(ftl_runtime *runtime, ftl_stats *out)
 
 /* ---- the audit ----------------------------------------------------------------------------------------------------------- */
 
-static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t, char *why, size_t why_bytes)
+static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t, uint64_t returned_bytes, char *why,
+                       size_t why_bytes)
 {
     struct ftli_device_figures device;
     ftli_allocation_figures(runtime->device, &device);
@@ -209,13 +210,14 @@ static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t,
     uint64_t held = held_bytes(runtime);
     /* used pages are slots and spans; what of the slots is free the heaps know */
     uint64_t out = device.used - device.slab_free;
-    uint64_t common = device.depot + device.shelved;
+    uint64_t common = device.depot + returned_bytes + device.shelved;
     if (out != blocks + held + common) {
         (void)snprintf(why, why_bytes,
-                       "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu + shelves %llu = %llu",
+                       "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu + parcels %llu + "
+                       "shelves %llu = %llu",
                        (unsigned long long)out, (unsigned long long)blocks, (unsigned long long)held,
-                       (unsigned long long)device.depot, (unsigned long long)device.shelved,
-                       (unsigned long long)blocks + held + common);
+                       (unsigned long long)device.depot, (unsigned long long)returned_bytes,
+                       (unsigned long long)device.shelved, (unsigned long long)blocks + held + common);
         return FTL_EINTERNAL;
     }
     if (device.committed != device.used + device.free_committed) {
@@ -245,7 +247,7 @@ static int audit_once(struct ftl_runtime *runtime, struct ftli_totals *totals, c
     audit.parcelled = (struct ftli_audit_count){parcels.free_tensors, parcels.free_bytes, parcels.free_block_bytes};
     int status = ftli_audit_compare(&audit, totals, why, why_bytes);
     if (status == FTL_OK)
-        status = audit_bytes(runtime, totals, why, why_bytes);
+        status = audit_bytes(runtime, totals, parcels.returned_block_bytes, why, why_bytes);
     if (status == FTL_OK && !ftli_allocation_check(runtime->device, why, why_bytes))
         status = FTL_EINTERNAL;
     return status;

@@ -70,6 +70,7 @@ void ftli_actor_set_ignore_priority(ftli_actor *, bool);
  * it received. Not from inside an actor (0 then): a thread that runs an actor only posts. */
 unsigned ftli_actor_help(ftli_actor *, unsigned most);
 
+bool ftli_actor_has_mail(const ftli_actor *); /* new, not in hand */
 const char *ftli_actor_name(const ftli_actor *);
 uint32_t ftli_actor_index(const ftli_actor *); /* in the kernel's order of adding */
 void *ftli_actor_state(const ftli_actor *);

@@ -167,7 +167,6 @@ void ftli_actor_open(ftli_actor *);                    /* ends HELD after the fi
 void ftli_actor_last_stop(ftli_actor *);               /* waits until nobody runs it, holds it, calls stop */
 uint64_t ftli_actor_due_ns(const ftli_actor *);        /* the least of what may be scheduled now; FTLI_NEVER_NS */
 bool ftli_actor_resume(ftli_actor *, uint64_t now_ns); /* ends HELD if it is time; whether it did */
-bool ftli_actor_has_mail(const ftli_actor *);          /* new, not in hand */
 
 /* ---- failure.c ---------------------------------------------------------------------------------------------------- */
 

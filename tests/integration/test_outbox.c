@@ -27,10 +27,22 @@ static void drop_some(ftl_runtime *runtime, unsigned n)
     }
 }
 
+/* No new between the drops: one would run the cleanup itself before it takes fresh memory. */
+static void make_some_then_drop_them(ftl_runtime *runtime, unsigned n)
+{
+    static ftl_tensor tensors[64];
+    for (unsigned i = 0; i < n; i++) {
+        static const size_t sizes[] = {0, 64, 1000, 5000, 40000, 300000, 2000000};
+        tensors[i] = laws_new(runtime, sizes[i % 7], NULL);
+    }
+    for (unsigned i = 0; i < n; i++)
+        EXPECT(ftl_tensor_drop(tensors[i]) == FTL_OK);
+}
+
 Test(outbox, a_drop_is_pending_from_its_return_on)
 {
     ftl_runtime *runtime = laws_open(SLOWLY "threads.service.count: 0\n");
-    drop_some(runtime, 21);
+    make_some_then_drop_them(runtime, 21);
     ftl_stats stats = laws_stats(runtime);
     cr_assert_eq(stats.live, 0);
     cr_assert_eq(stats.pending, 21);
@@ -144,7 +156,7 @@ Test(outbox, run_takes_what_lies_in_outboxes)
 {
     ftl_runtime *runtime =
         laws_open(MESSAGE "threads.service.count: 0\nthreads.finalizers.count: 0\nthreads.background.count: 0\n");
-    drop_some(runtime, 14); /* few bytes enough that no new waits */
+    make_some_then_drop_them(runtime, 14);
     cr_assert_eq(laws_stats(runtime).pending, 14);
     cr_assert_eq(ftl_runtime_run(runtime, NULL, 0, NULL), FTL_OK);
     while (laws_stats(runtime).pending != 0)

@@ -12,6 +12,8 @@ to_shard       830   ftl_tensor_drop
 to_cleanup     355   ftl_tensor_drop
 message        145   ftl_tensor_drop
 middle         950   ftl_tensor_new ftl_tensor_drop
+message_pair   220   ftl_tensor_new ftl_tensor_drop
+message_middle 1900  ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
     [pair]='a new and a drop of a small one-dimensional tensor on its own thread'
@@ -20,6 +22,8 @@ declare -A words=(
     [to_cleanup]='posting a deferred drop to the cleanup actor (a finalizer)'
     [message]='the same, every drop of policy message'
     [middle]='a new and a drop of 100 kB'
+    [message_pair]='a new and a drop of a small one, policy message'
+    [message_middle]='a new and a drop of 100 kB, policy message'
 )
 
 program=$1/tests/count_instructions

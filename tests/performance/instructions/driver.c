@@ -94,6 +94,26 @@ __attribute__((noinline)) void instructions_of_message(void)
     }
 }
 
+/* A new and a drop, where every drop is a message: what the maker does of the cleanup's work is in it. */
+__attribute__((noinline)) void instructions_of_message_pair(void);
+__attribute__((noinline)) void instructions_of_message_pair(void)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        failures += ftl_tensor_new(runtime, FTL_F32, 1, &shape, NULL, &tensors[0]) != FTL_OK;
+        failures += ftl_tensor_drop(tensors[0]) != FTL_OK;
+    }
+}
+
+/* The same with 100 kB. */
+__attribute__((noinline)) void instructions_of_message_middle(void);
+__attribute__((noinline)) void instructions_of_message_middle(void)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        failures += ftl_tensor_new(runtime, FTL_F32, 1, &shape, NULL, &tensors[0]) != FTL_OK;
+        failures += ftl_tensor_drop(tensors[0]) != FTL_OK;
+    }
+}
+
 static int finish(ftl_tensor tensor, void *data, size_t bytes, void *user)
 {
     (void)tensor, (void)data, (void)bytes, (void)user;
@@ -150,6 +170,11 @@ int main(void)
         instructions_of_message();
         settle();
     }
+    pairs(PAIRS / 10);
+    instructions_of_message_pair();
+    shape = LARGE;
+    pairs(PAIRS / 10);
+    instructions_of_message_middle();
     end();
     return 0;
 }

@@ -156,7 +156,7 @@ static int works(ftl_tensor tensor, void *data, size_t bytes, void *user)
     return 0;
 }
 
-/* On its own, with a finalizer; and among others in a parcel, as whole pages. */
+/* With a finalizer; and because it is larger than what parcels carry. */
 Test(cleanup, what_is_not_as_it_must_be_is_quarantined)
 {
     static void (*const breaks[])(struct ftli_header *) = {lose_its_number, get_a_reference, get_a_pin,
@@ -164,7 +164,7 @@ Test(cleanup, what_is_not_as_it_must_be_is_quarantined)
     static const ftl_tensor_options finalized = {.finalizer = works};
     for (unsigned i = 0; i < 2 * sizeof breaks / sizeof breaks[0] - 1; i++) {
         bool alone = i % 2 == 0;
-        uint64_t bytes = alone ? 700 : 70 * KIB;
+        uint64_t bytes = alone ? 700 : 2 * MIB;
         ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
         ftl_tensor good = new_bytes(runtime, 500, NULL), bad = new_bytes(runtime, bytes, alone ? &finalized : NULL);
         cr_assert_eq(ftl_tensor_drop(bad), FTL_OK);
@@ -181,11 +181,11 @@ Test(cleanup, what_is_not_as_it_must_be_is_quarantined)
     }
 }
 
-/* A small one is looked at when it is dropped, while its line is at hand: after that nobody refers to it. */
-Test(cleanup, a_small_tensor_that_is_not_as_it_must_be_never_comes_into_a_parcel)
+/* It is looked at when it is dropped, while its line is at hand: after that nobody refers to it. */
+Test(cleanup, a_tensor_that_is_not_as_it_must_be_never_comes_into_a_parcel)
 {
     ftl_runtime *runtime = open_simulated("actors.cleanup.policy: message");
-    ftl_tensor good = new_bytes(runtime, 500, NULL), bad = new_bytes(runtime, 700, NULL);
+    ftl_tensor good = new_bytes(runtime, 500, NULL), bad = new_bytes(runtime, 70 * KIB, NULL);
     lose_its_number(header_of(bad));
     cr_assert_eq(ftl_tensor_drop(bad), FTL_OK);
     cr_assert_eq(ftl_tensor_drop(good), FTL_OK);

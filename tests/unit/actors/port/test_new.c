@@ -10,11 +10,12 @@ static int blocks_nothing(ftl_tensor tensor, void *data, size_t bytes, void *use
 Test(new, at_the_limit_it_waits_for_what_is_pending)
 {
     ftl_tensor tensor = {0};
-    const ftl_tensor_options patient = {.wait_ns = (int64_t)SECOND}, hasty = {.wait_ns = -1};
+    const ftl_tensor_options patient = {.wait_ns = (int64_t)SECOND}, hasty = {.wait_ns = -1},
+                             finalized = {.finalizer = blocks_nothing}; /* a new runs the cleanup, but no finalizer */
     ftl_runtime *runtime = open_simulated("devices.cpu.limit: 64MiB\ndevices.cpu.hard: 100%\n"
                                           "actors.cleanup.policy: message\nactors.allocation.wait: 0ms\n"
                                           "back_pressure.bytes: 1GiB");
-    ftl_tensor most = new_bytes(runtime, 60 * MIB, NULL);
+    ftl_tensor most = new_bytes(runtime, 60 * MIB, &finalized);
     cr_assert_eq(ftl_bytes_new(runtime, 10 * MIB, NULL, &tensor), FTL_ELIMIT);
     cr_assert_eq(ftl_bytes_new(runtime, 65 * MIB, &patient, &tensor), FTL_ELIMIT, "more than there is");
     cr_assert_eq(ftl_tensor_drop(most), FTL_OK);
