@@ -8,7 +8,7 @@
 #include "tensor/extension.h"
 
 #define CASCADE_MOST 64 /* children of one header in one go; the rest comes round again */
-#define HELP_MOST    16 /* messages, up to 248 drops each */
+#define HELP_MOST    16 /* messages, up to 240 drops each */
 #define MS           (UINT64_C(1000) * 1000)
 
 void ftli_cleanup_init(struct ftli_cleanup *cleanup, const struct ftli_cleanup_settings *settings)

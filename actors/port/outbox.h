@@ -1,8 +1,8 @@
 /* A port's outbox: the drops of policy message on their way to the cleanup, many in one message.
  *
- * What      A small tensor with nothing against it but the policy is FREE when its drop returns, and lies in the port's open
- *           parcel; whole pages lie there DROPPED. A parcel that has room for no more is posted by one push. It is counted as
- *           pending from the drop on, and is completed by the cleanup.
+ * What      A tensor that is not large, with nothing against it but the policy, is FREE when its drop returns, and lies in the port's
+ *           open parcel. A parcel that has room for no more is posted by one push. It is counted as pending from the drop on, and is
+ *           completed by the cleanup, which returns the parcel: a new lays what is in it into its magazines.
  * Owns      The open parcel, until it is posted.
  * Threads   Behind the port's gate: the owner while busy, or who claimed the port.
  * Waits     No drop waits in a parcel for long: the allocation actor's tick claims ports whose parcel is old, drain claims all;
@@ -17,7 +17,7 @@
 /* Policy message, or not by the thread's own port: all of a drop. In one compare-and-swap, if nothing stands against the tensor but
  * that every drop is a message. */
 int ftli_outbox_drop(uint64_t id);
-/* A header that this drop made DROPPED, counted already under the parity: without finalizer, links, or root. May make it FREE.
+/* A header that this drop made DROPPED, counted already under the parity: neither large nor with finalizer, links, or root. Makes it FREE.
  * False: it is to be posted on its own. */
 bool ftli_outbox_put(const struct ftli_agent *, struct ftli_header *);
 

@@ -52,6 +52,44 @@ Test(outbox, a_drop_is_pending_from_its_return_on)
     laws_close(runtime);
 }
 
+/* No service thread, so it is the maker that runs the cleanup: what it dropped serves before fresh memory, of any size. */
+Test(outbox, a_new_gets_back_what_was_dropped)
+{
+    static const size_t sizes[] = {64, 1000, 5000, 30000, 100000, 1000000, 3000000};
+    ftl_runtime *runtime = laws_open(MESSAGE "threads.service.count: 0\n");
+    for (unsigned i = 0; i < 7; i++) {
+        uint64_t most = 0;
+        for (unsigned n = 0; n < 3000; n++) {
+            EXPECT(ftl_tensor_drop(laws_new(runtime, sizes[i], NULL)) == FTL_OK);
+            if (n % 100 == 0) {
+                ftl_stats stats = laws_stats(runtime);
+                most = stats.pending > most ? stats.pending : most;
+            }
+        }
+        cr_assert_leq(most, 300, "%llu of %zu bytes were pending", (unsigned long long)most, sizes[i]);
+        must_be_good(runtime); /* what lies in returned parcels is cached */
+    }
+    ftli_actor_figures figures;
+    ftli_actor_read(runtime->cleanup.actor, &figures);
+    cr_assert_gt(figures.helped, 0);
+    cr_assert_leq(laws_stats(runtime).committed_bytes, 32 << 20);
+    laws_close(runtime);
+}
+
+/* And what nobody takes back goes to the depot with the next ticks. */
+Test(outbox, a_returned_parcel_does_not_stay)
+{
+    ftl_runtime *runtime = laws_open(MESSAGE);
+    struct ftli_parcels_sum sum;
+    drop_some(runtime, 5000);
+    cr_assert_eq(ftl_runtime_drain(runtime, -1), FTL_OK);
+    do
+        ftli_parcels_sum(&runtime->cleanup, &sum);
+    while (sum.returned_block_bytes != 0); /* the test's time limit ends it */
+    must_be_good(runtime);
+    laws_close(runtime);
+}
+
 /* Law 4, again and again: nothing that returned before drain is left when it returns. */
 Test(outbox, drain_takes_what_lies_in_outboxes)
 {

@@ -13,6 +13,9 @@
  * With OUTBOX (policy message) the drops of port 0 lie in a parcel of their parity, which is posted when it is full; the tick and the
  * drain claim the port, and post what lies there if its owner is not inside (how a claim excludes the owner: port.pml).
  *
+ * With HELP its owner, in a new between its drops, posts what lies there and runs the completer itself for one message, if nobody does:
+ * the completer's counters have one writer because of the token alone.
+ *
  * Properties
  *   D1  a drain returns only when each deferred drop that returned before it began is completed, with its cascade
  *   D2  a drain returns, although drops that began after it keep coming (liveness, every thread scheduled fairly)
@@ -23,6 +26,7 @@
  * check: safety -DDRAINS=2 -DAGAIN=1
  * check: safety -DOUTBOX=1 -DAGAIN=1
  * check: safety -DOUTBOX=1 -DAGAIN=1 -DDRAINS=2
+ * check: safety -DOUTBOX=1 -DAGAIN=1 -DHELP=1
  * check: liveness
  * deep:  safety -DDRAINS=3 -DPINNED=1 -DAGAIN=1
  * planted: BUG_ONE_FLIP       safety -DDRAINS=2 a drain flips the parity once and waits once (D1)
@@ -35,6 +39,7 @@
  * planted: BUG_CLAIM_BUSY     safety -DOUTBOX=1 -DAGAIN=1 a claimer does not look whether the owner is inside (D1 or D3)
  * planted: BUG_ONE_PARCEL     safety -DOUTBOX=1 -DAGAIN=1 a parcel takes drops of both parities, and has that of the first (D1 or D3)
  * planted: BUG_OUTBOX_LEFT    safety -DOUTBOX=1 nobody claims the port: what lies in its parcel stays there (D3)
+ * planted: BUG_HELP_NO_TOKEN  safety -DOUTBOX=1 -DAGAIN=1 -DHELP=1 who helps does not look whether the completer runs (D3)
  * planted: BUG_WAIT_NEW       liveness the drain waits for the new parity, into which drops keep coming (D2)
  * planted: BUG_NO_EPOCH       liveness a drain waits until nothing is pending (D2)
  */
@@ -50,6 +55,9 @@
 #endif
 #ifndef OUTBOX
 #define OUTBOX 0 /* 1: port 0 fills parcels */
+#endif
+#ifndef HELP
+#define HELP 0 /* 1: the owner of port 0 runs the completer between its drops; with OUTBOX and AGAIN */
 #endif
 #ifndef DRAINS
 #define DRAINS 1
@@ -68,6 +76,7 @@
 
 bit parity;
 bool locked;
+bool running; /* the completer's token */
 byte posted[4];    /* by port and parity: the ports' ... */
 byte cascaded[2];  /* ... and the completer's own */
 byte completed[2];
@@ -176,12 +185,80 @@ end:
 #endif
 #endif
 
+inline count_cascade() {
+#ifdef BUG_CASCADE_PARITY
+    my = parity;
+#endif
+    if
+    :: message == 0 || message == 2 -> cascaded[my]++
+    :: else
+    fi
+}
+
+/* One message, by who holds the token. Whether another could write the counter in between is what HELP looks at. */
+inline receive() {
+    atomic { mailbox ? message, epoch -> my = epoch }
+#ifndef BUG_CASCADE_LATE
+    count_cascade();
+#endif
+#if HELP
+    counted = completed[epoch];
+    atomic { done = done | BIT(message); completed[epoch] = counted + 1; counted = 0 }
+#else
+    atomic { done = done | BIT(message); completed[epoch]++ }
+#endif
+#ifdef BUG_CASCADE_LATE
+    count_cascade();
+#endif
+    atomic {
+        if
+        :: message == 0 -> mailbox ! 2, my
+        :: message == 2 -> mailbox ! 3, my
+        :: else
+        fi;
+        message = 0; epoch = 0; my = 0
+    }
+}
+
+#if HELP
+inline help() {
+    busy = true;
+    if
+    :: claimed
+    :: else ->
+        post_parcel(0);
+        post_parcel(1);
+        if
+#ifdef BUG_HELP_NO_TOKEN
+        :: len(mailbox) > 0 -> receive()
+#else
+        :: atomic { len(mailbox) > 0 && !running -> running = true };
+           if
+           :: len(mailbox) > 0 -> receive()
+           :: else
+           fi;
+           running = false
+#endif
+        :: else
+        fi
+    fi;
+    busy = false
+}
+#endif
+
 proctype dropper() {
     bit my;
+#if HELP
+    byte message, counted;
+    bit epoch;
+#endif
 #if OUTBOX
     byte found;
 
     drop_to_outbox(0);
+#if HELP
+    help();
+#endif
 #if AGAIN
     drop_to_outbox(4);
 #endif
@@ -214,38 +291,18 @@ proctype pinner() {
     atomic { mailbox ! 1, parity_of_pinned; parity_of_pinned = 0; ended++ }
 }
 
-inline count_cascade() {
-#ifdef BUG_CASCADE_PARITY
-    my = parity;
-#endif
-    if
-    :: message == 0 || message == 2 -> cascaded[my]++
-    :: else
-    fi
-}
-
 proctype completer() {
     byte message;
     bit epoch, my;
+#if HELP
+    byte counted;
+#endif
 
 end:
     do
-    :: atomic { mailbox ? message, epoch -> my = epoch }
-#ifndef BUG_CASCADE_LATE
-       count_cascade();
-#endif
-       atomic { done = done | BIT(message); completed[epoch]++ }
-#ifdef BUG_CASCADE_LATE
-       count_cascade();
-#endif
-       atomic {
-           if
-           :: message == 0 -> mailbox ! 2, my
-           :: message == 2 -> mailbox ! 3, my
-           :: else
-           fi;
-           message = 0; epoch = 0; my = 0
-       }
+    :: atomic { len(mailbox) > 0 && !running -> running = true };
+       receive();
+       running = false
     od
 }
 

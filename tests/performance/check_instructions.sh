@@ -10,10 +10,10 @@ pair           110   ftl_tensor_new ftl_tensor_drop
 data            20   ftl_tensor_data
 to_shard       830   ftl_tensor_drop
 to_cleanup     355   ftl_tensor_drop
-message        145   ftl_tensor_drop
+message         90   ftl_tensor_drop
 middle         950   ftl_tensor_new ftl_tensor_drop
-message_pair   220   ftl_tensor_new ftl_tensor_drop
-message_middle 1900  ftl_tensor_new ftl_tensor_drop
+message_pair   210   ftl_tensor_new ftl_tensor_drop
+message_middle 1400  ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
     [pair]='a new and a drop of a small one-dimensional tensor on its own thread'
