@@ -47,7 +47,9 @@ static ftl_runtime *open_without(const char *name)
     cr_assert_eq(stats_of(runtime).degraded, 0);
     message = (ftli_message){.type = 0};
     ftli_simulation_kill(runtime->kernel, actor); /* in the place of a receive */
-    ftli_actor_send(actor, FTLI_LANE_HIGH, &message);
+    if (strncmp(name, "finalizer", 9) == 0) /* which has no tick */
+        ftli_actor_send(actor, FTLI_LANE_HIGH, &message);
+    ftli_actor_run_within(actor, 0);
     run_for(runtime, FTLI_NS_PER_MS);
     cr_assert(ftli_actor_is_down(actor), "%s", name);
     cr_assert_eq(stats_of(runtime).degraded, UINT32_C(1) << ftli_actor_index(actor));
@@ -219,6 +221,33 @@ Test(degraded, without_telemetry_all_else_goes_on)
 }
 #endif
 
+static unsigned heard;
+
+static void hear(const ftl_event *event, void *user)
+{
+    (void)event, (void)user;
+    heard++;
+}
+
+Test(degraded, without_events_nobody_hears_of_them_and_all_else_goes_on)
+{
+    ftl_runtime *runtime = open_without("Events");
+    uint64_t subscription;
+    cr_assert_eq(ftl_subscribe(runtime, FTL_EVENT_ACTOR | FTL_EVENT_LOG, hear, NULL, &subscription), FTL_OK, "%s",
+                 ftl_last_error());
+    ftli_actor *actor = ftli_kernel_find(runtime->kernel, "tracking");
+    static ftli_message message;
+    ftli_simulation_kill(runtime->kernel, actor);
+    ftli_actor_send(actor, FTLI_LANE_HIGH, &message);
+    run_for(runtime, FTLI_NS_PER_S);
+    cr_assert(ftli_actor_is_down(actor));
+    use(runtime);
+    cr_assert_eq(ftl_runtime_drain(runtime, 1000000000), FTL_OK);
+    cr_expect_eq(heard, 0);
+    cr_expect_eq(ftl_unsubscribe(runtime, subscription), FTL_OK, "it does not wait for who is down");
+    close_it(runtime, 0);
+}
+
 /* ---- what is seen of it ---------------------------------------------------------------------------------------------------- */
 
 Test(degraded, control_says_what_supervision_did)
@@ -234,6 +263,46 @@ Test(degraded, control_says_what_supervision_did)
     cr_assert_not_null(line);
     cr_expect_not_null(strstr(line, "down "), "%s", line);
     cr_expect_not_null(strstr(line, "failures 1 overdue 0  degraded\n"), "%s", line);
+    close_it(runtime, 0);
+}
+
+struct news {
+    unsigned count, overdue;
+    char text[2000];
+};
+
+static void note(const ftl_event *event, void *user)
+{
+    struct news *news = user;
+    news->count++;
+    news->overdue += event->kind == FTL_EVENT_OVERDUE;
+    const size_t n = strlen(news->text);
+    (void)snprintf(news->text + n, sizeof news->text - n, "%s\n", event->text);
+}
+
+Test(degraded, events_say_what_supervision_did)
+{
+    static struct news news;
+    static ftli_message message;
+    uint64_t subscription;
+    ftl_runtime *runtime = open_with(NULL);
+    ftli_actor *actor = ftli_kernel_find(runtime->kernel, "tracking");
+    cr_assert_eq(ftl_subscribe(runtime, FTL_EVENT_ACTOR | FTL_EVENT_OVERDUE, note, &news, &subscription), FTL_OK);
+    run_for(runtime, FTLI_NS_PER_MS);
+    for (unsigned i = 0; i < 2; i++) { /* a restart; a second one within 5 s is one too many */
+        ftli_simulation_kill(runtime->kernel, actor);
+        if (i == 0)
+            ftli_actor_send(actor, FTLI_LANE_HIGH, &message);
+        else
+            ftli_actor_run_within(actor, 0);
+        run_for(runtime, FTLI_NS_PER_S);
+    }
+    cr_assert(ftli_actor_is_down(actor));
+    const char *restarted = strstr(news.text, "tracking: restarted");
+    cr_assert_not_null(restarted, "%s", news.text);
+    cr_expect_not_null(strstr(restarted, "tracking: down"), "%s", news.text);
+    cr_expect_eq(news.overdue, 0);
+    cr_assert_eq(ftl_unsubscribe(runtime, subscription), FTL_OK);
     close_it(runtime, 0);
 }
 
