@@ -5,6 +5,7 @@
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
 #include "actors/port/topology.h"
+#include "actors/port/user.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
 
@@ -410,8 +411,14 @@ static int build(struct ftl_runtime *runtime, const ftl_open_options *open_optio
         status = add_actors(runtime);
     if (status != FTL_OK)
         return ftli_fail(status, "the runtime's actors: no memory");
+    status = ftli_users_add(runtime, open_options);
+    if (status != FTL_OK)
+        return status;
     runtime->refuse_pinned = runtime->topology->pinned_on_close == FTLI_PINNED_REFUSE;
     status = ftli_kernel_start(runtime->kernel);
+    if (status != FTL_OK && ftli_users_not_started(runtime) != NULL)
+        return ftli_fail(status, "actors.%s: its start failed: %s", ftli_users_not_started(runtime),
+                         ftl_strerror(status));
     if (status != FTL_OK)
         return ftli_fail(status, "%s",
                          ftli_telemetry_why(&runtime->telemetry)[0] != '\0'
@@ -434,6 +441,7 @@ void ftli_runtime_tear_down(struct ftl_runtime *runtime)
     ftli_labels_fini(&runtime->labels);
     if (runtime->kernel != NULL)
         ftli_kernel_destroy(runtime->kernel);
+    ftli_users_destroy(runtime);
     if (runtime->supervisor != NULL)
         ftli_supervisor_destroy(runtime->supervisor);
     ftli_topology_free(runtime->topology);
@@ -470,8 +478,6 @@ static int check_open_options(const ftl_open_options *options)
             return ftli_fail(FTL_EINVAL, "reserved: must be zero");
     if (options->flags != 0)
         return ftli_fail(FTL_EINVAL, "flags: must be zero");
-    if (options->actor_types != NULL || options->actor_type_count != 0)
-        return ftli_fail(FTL_ENOTSUP, "actor_types: actors of your own are not in this version");
     if (options->device_types != NULL || options->device_type_count != 0)
         return ftli_fail(FTL_ENOTSUP, "device_types: devices of your own are not in this version");
     if (options->on_event == NULL && (options->on_event_user != NULL || options->on_event_kinds != 0))
@@ -480,7 +486,7 @@ static int check_open_options(const ftl_open_options *options)
         return ftli_fail(FTL_EINVAL, "on_event_kinds: there is no such kind");
     if (options->path != NULL && options->text != NULL)
         return ftli_fail(FTL_EINVAL, "path and text: give one of the two");
-    return FTL_OK;
+    return ftli_users_check_types(options);
 }
 
 /* Why an open failed, on the thread that it was called on: there is nothing of ours that could do it. */

@@ -16,6 +16,7 @@
 #include "actors/telemetry/telemetry.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/compose/topology.h"
+#include "runtime/kernel/foreign.h"
 #include "runtime/supervise/supervisor.h"
 #include "tensor/label.h"
 #include "tensor/scope.h"
@@ -72,6 +73,11 @@ struct ftl_runtime {
     ftli_actor *allocation_actor, *cleanup_actor, *tracking_actor, *defragmentation_actor, *leak_detection_actor,
         *telemetry_actor; /* NULL: not in the topology */
     ftli_actor *events_actor;
+    struct {
+        ftli_atomic_u32 opened; /* which open it is: the generation of their ids */
+        uint32_t count;
+        ftli_foreign **actors;
+    } users; /* the program's own actors */
 };
 
 /* By number; NULL: none was opened. The struct may be of a closed one. */

@@ -9,7 +9,9 @@
 
 #include <fettle/fettle.h>
 
-/* Reads path, text, text_bytes and overrides of the options (NULL, or path and text NULL: the built-in
+enum { FTLI_USER_TYPES_MOST = 64 };
+
+/* Reads path, text, text_bytes, overrides and the names of actor_types (checked before) of the options (NULL, or path and text NULL: the built-in
  * default). FTL_OK, FTL_ENOMEM, or FTL_EINVAL or FTL_ECONFIG and one line in `error`. */
 int ftli_topology_load(const ftl_open_options *options, struct ftli_topology **out, char *error, size_t error_bytes);
 void ftli_topology_free(struct ftli_topology *topology);

@@ -5,7 +5,7 @@
  *   tensor.h    make, share, pin, look, drop         runtime.h   open, figures, drain, close
  *   error.h     what went wrong, in words
  *
- * each of which may be included alone. How the comments are to be read is said here, once:
+ * each of which may be included alone. actor.h, for actors of your own, is included by those who write some. How the comments are to be read is said here, once:
  *
  * Threads    Every function may be called from any thread at any time, from a finalizer and from a callback too, unless
  *            its comment says otherwise. From a signal handler: ftl_tensor_drop, ftl_tensor_retain, ftl_tensor_unpin,

@@ -18,7 +18,7 @@ typedef struct {
     const char *text;                /* the text itself; both NULL: config/default.yaml as built in */
     size_t text_bytes;
     const char *overrides;           /* lines "actors.tracking.level: debug" laid over it; NULL: none */
-    const struct ftl_actor_type *actor_types;   /* not in this version: FTL_ENOTSUP unless NULL */
+    const struct ftl_actor_type *actor_types;   /* fettle/actor.h; copied */
     size_t actor_type_count;
     const struct ftl_device_type *device_types; /* not in this version: FTL_ENOTSUP unless NULL */
     size_t device_type_count;
@@ -33,12 +33,13 @@ typedef struct {
  * built in. open_text: from n bytes of text. open_with: all options. In a forked child too: the child's own runtime.
  * [w] reads the file and starts threads: milliseconds
  * FTL_EINVAL   out, text or options NULL; path and text both given; flags; reserved; on_event_kinds; what belongs to
- *              on_event without it
- * FTL_ENOTSUP  actor_types, device_types
+ *              on_event without it; actor_types
+ * FTL_ENOTSUP  device_types
  * FTL_ECONFIG  the topology, or its file cannot be read: ftl_last_error is one line, file:line:column: key: what was
  *              expected
  * FTL_ENOMEM   no memory, address space or threads
  * FTL_ELIMIT   4,095 runtimes are open
+ * If an actor of actor_types answers an error at its start: that one.
  * If the topology has telemetry published, what stood against that too: FTL_EINVAL, FTL_EBUSY (another runtime
  * publishes there), FTL_EDEVICE, FTL_ENOTSUP (no such transport). */
 FTL_API FTL_CHECK int ftl_runtime_open(const char *topology, ftl_runtime **out);

@@ -260,6 +260,71 @@ static int bind_scalar(struct ftli_binder *binder, const struct ftli_node *node,
     return ftli_origin_set(binder, field, node->line, node->column);
 }
 
+/* One of them. NULL: there is no room; else where it is to go. */
+static char *place_of_setting(struct ftli_settings *settings, const char *key)
+{
+    for (uint32_t i = 0; i < settings->count; i++) {
+        if (strcmp(settings->items[i].key, key) == 0) {
+            return settings->items[i].value;
+        }
+    }
+    if (settings->count == FTLI_SETTINGS_MOST) {
+        return NULL;
+    }
+    (void)snprintf(settings->items[settings->count].key, FTLI_SETTING_KEY_BYTES, "%s", key);
+    return settings->items[settings->count++].value;
+}
+
+static int bind_setting(struct ftli_binder *binder, const struct ftli_node *map, const struct ftli_node *node,
+                        struct ftli_settings *settings, const struct ftli_path *path)
+{
+    const struct ftli_path here = {path, node->key};
+    char wrong[FTLI_WRONG_BYTES];
+    int status = ftli_bind_refused(binder, node, &here);
+    if (status != FTL_OK) {
+        return status;
+    }
+    for (const struct ftli_node *other = map->first; other != node; other = other->next) {
+        if (strcmp(other->key, node->key) == 0) {
+            (void)snprintf(wrong, sizeof wrong, "is here twice; first on line %u", other->key_line);
+            return ftli_report_path(binder->report, place_of_key(binder, node), &here, wrong);
+        }
+    }
+    if (node->key[0] == '\0' || strlen(node->key) >= FTLI_SETTING_KEY_BYTES) {
+        (void)snprintf(wrong, sizeof wrong, "is no name; expected 1 to %d characters", FTLI_SETTING_KEY_BYTES - 1);
+        return ftli_report_path(binder->report, place_of_key(binder, node), &here, wrong);
+    }
+    if (node->kind != FTLI_NODE_VALUE || strlen(node->text) >= FTLI_SETTING_VALUE_BYTES) {
+        (void)snprintf(wrong, sizeof wrong, "%s; expected a value of at most %d characters",
+                       node->kind == FTLI_NODE_MAP    ? "is a map"
+                       : node->kind == FTLI_NODE_LIST ? "is a list"
+                                                      : "is too long",
+                       FTLI_SETTING_VALUE_BYTES - 1);
+        return ftli_report_path(binder->report, place_of(binder, node), &here, wrong);
+    }
+    char *value = place_of_setting(settings, node->key);
+    if (value == NULL) {
+        (void)snprintf(wrong, sizeof wrong, "is one too many; %d are the most", FTLI_SETTINGS_MOST);
+        return ftli_report_path(binder->report, place_of_key(binder, node), &here, wrong);
+    }
+    (void)snprintf(value, FTLI_SETTING_VALUE_BYTES, "%s", node->text);
+    return FTL_OK;
+}
+
+/* Keys that only the program knows. */
+static int bind_settings(struct ftli_binder *binder, const struct ftli_node *map, struct ftli_settings *settings,
+                         const struct ftli_path *path)
+{
+    if (map->kind != FTLI_NODE_MAP && (map->kind == FTLI_NODE_LIST || map->text[0] != '\0')) {
+        return ftli_report_path(binder->report, place_of(binder, map), path, "is no map; expected {KEY: VALUE, ..}");
+    }
+    int status = FTL_OK;
+    for (const struct ftli_node *node = map->first; node != NULL && status == FTL_OK; node = node->next) {
+        status = bind_setting(binder, map, node, settings, path);
+    }
+    return status == FTL_OK ? ftli_origin_set(binder, settings, map->line, map->column) : status;
+}
+
 int ftli_bind_value(struct ftli_binder *binder, const struct ftli_node *node, const struct ftli_key *key, void *base,
                     const struct ftli_path *path)
 {
@@ -273,6 +338,8 @@ int ftli_bind_value(struct ftli_binder *binder, const struct ftli_node *node, co
         return ftli_bind_map(binder, node, &part, 1, path);
     case FTLI_KEY_LIST:
         return bind_list(binder, node, key, base, path);
+    case FTLI_KEY_SETTINGS:
+        return bind_settings(binder, node, (struct ftli_settings *)(void *)((char *)base + key->offset), path);
     case FTLI_KEY_NAMED:
         return binder->bind_named(binder, node, key, base, path);
     default:

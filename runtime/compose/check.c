@@ -174,7 +174,7 @@ static int check_one_of_a_type(struct ftli_composer *c)
     const struct ftli_topology *t = c->topology;
     for (uint32_t i = 0; i < t->actor_count; i++) {
         for (uint32_t j = 0; j < i; j++) {
-            if (t->actors[i].schema != t->actors[j].schema) {
+            if (t->actors[i].schema != t->actors[j].schema || t->actors[i].schema->is_user) {
                 continue;
             }
             /* Blame the one that the file brought. */

@@ -179,6 +179,10 @@ static void *new_settings(const struct ftli_composer *c, const struct ftli_actor
                           struct ftli_topology_actor *actor)
 {
     void *settings = calloc(1, schema->settings_bytes);
+    if (schema->is_user) {
+        (void)snprintf(actor->threads.name, sizeof actor->threads.name, "%s", schema->threads);
+        actor->receive_ns = schema->receive_ns;
+    }
     for (uint32_t i = 0; settings != NULL && c->standard != NULL && i < c->standard->actor_count; i++) {
         if (c->standard->actors[i].schema == schema) {
             memcpy(settings, c->standard->actors[i].settings, schema->settings_bytes);

@@ -44,6 +44,15 @@ struct ftli_cpus {
     uint64_t mask[FTLI_CPUS_MOST / 64];
 };
 
+/* What a type of the program's says for itself: any keys, one value each. */
+enum { FTLI_SETTINGS_MOST = 32, FTLI_SETTING_KEY_BYTES = 32, FTLI_SETTING_VALUE_BYTES = 128 };
+struct ftli_settings {
+    uint32_t count;
+    struct {
+        char key[FTLI_SETTING_KEY_BYTES], value[FTLI_SETTING_VALUE_BYTES];
+    } items[FTLI_SETTINGS_MOST];
+};
+
 enum ftli_key_kind {
     FTLI_KEY_SIZE,          /* 64MiB          uint64_t bytes */
     FTLI_KEY_SIZE_OR_AUTO,  /* 64MiB, auto    uint64_t bytes; 0: auto */
@@ -63,6 +72,7 @@ enum ftli_key_kind {
     FTLI_KEY_CPUS,          /* any, 0-3,8     struct ftli_cpus */
     FTLI_KEY_MAP,           /* {..}           `children`; their offsets count from the same struct */
     FTLI_KEY_LIST,          /* [{..}, ..]     `children` of an element; a list replaces the list before it */
+    FTLI_KEY_SETTINGS,      /* {KEY: VALUE}   struct ftli_settings; a layer adds to what is there, or changes it */
     FTLI_KEY_NAMED,         /* {NAME: {..}}   compose's own: entries by name, each of which begins with its name */
 };
 
@@ -90,8 +100,11 @@ struct ftli_actor_schema {
     const struct ftli_key
         *keys; /* NULL: a type that this build leaves out; the default's entry for it is passed over */
     size_t settings_bytes;
-    bool mandatory; /* cannot be left out of a topology */
-    uint32_t order; /* of starting; unique */
+    bool mandatory;      /* cannot be left out of a topology */
+    uint32_t order;      /* of starting; unique, but for those of the program, which start in the order of the file */
+    bool is_user;        /* a type of the program's: any number of actors may be of it */
+    const char *threads; /* of those: what an entry begins with */
+    int64_t receive_ns;
     /* NULL, or: false and a complaint if the values do not fit each other. */
     bool (*check)(const void *settings, struct ftli_complaint *complaint);
 };
@@ -166,6 +179,10 @@ struct ftli_actor_schema {
     {                                                                                  \
         .name = (key), .kind = FTLI_KEY_TEXT_OR_NONE, .offset = offsetof(type, field), \
         .most = sizeof(((type *)0)->field) - 1, .accept = (taken)                      \
+    }
+#define FTLI_SETTINGS(key, type, field)                                                                         \
+    {                                                                                                           \
+        .name = (key), .kind = FTLI_KEY_SETTINGS, .offset = FTLI_KEY_OFFSET_(type, field, struct ftli_settings) \
     }
 #define FTLI_GROUP(key, type, field)                                                                                \
     {                                                                                                               \

@@ -33,6 +33,7 @@ void ftli_compose_free(struct ftli_topology *topology)
     }
     free(topology->warnings);
     free(topology->differences);
+    free(topology->types);
     free(topology);
 }
 
@@ -146,7 +147,10 @@ static int lay_overrides(struct ftli_composer *c, const char *lines)
 static int by_order(const void *a, const void *b)
 {
     const struct ftli_topology_actor *left = a, *right = b;
-    return (left->schema->order > right->schema->order) - (left->schema->order < right->schema->order);
+    if (left->schema->order != right->schema->order) {
+        return left->schema->order > right->schema->order ? 1 : -1;
+    }
+    return (left->place > right->place) - (left->place < right->place);
 }
 
 /* The default alone; sources and report stand in the composer. */
@@ -230,6 +234,9 @@ int ftli_compose(const struct ftli_compose_input *input, struct ftli_topology **
     if (status != FTL_OK) {
         ftli_compose_free(c.topology);
         return status;
+    }
+    for (uint32_t i = 0; i < c.topology->actor_count; i++) {
+        c.topology->actors[i].place = i;
     }
     qsort(c.topology->actors, c.topology->actor_count, sizeof c.topology->actors[0], by_order);
     (void)snprintf(c.topology->source, sizeof c.topology->source, "%s", source);

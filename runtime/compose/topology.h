@@ -5,7 +5,7 @@
  * ftli_compose_free gives all of it back. Threads     No shared state: any thread. The result is constant
  * afterwards. Invariants  of a composed topology: at least one group and one device; each actor's group index
  * and each group reference in its settings is below group_count; actors stand in the order in which they
- * start; no two of one type; no mandatory one is missing; pressure levels rise; the lanes' shares add up
+ * start; no two of one type of ours; no mandatory one is missing; pressure levels rise; the lanes' shares add up
  * to 64.
  */
 #ifndef FTLI_RUNTIME_COMPOSE_TOPOLOGY_H
@@ -69,6 +69,7 @@ struct ftli_topology_actor {
     int64_t receive_ns; /* the watchdog reports a receive that runs longer; FTLI_TIME_NONE: it does not */
     void *settings;     /* schema->settings_bytes; the struct of the actor's settings.h */
     uint32_t line;      /* in the user's text; 0: as built in */
+    uint32_t place;     /* in the order of reading */
 };
 
 struct ftli_topology_supervision {
@@ -109,6 +110,7 @@ struct ftli_topology {
     struct ftli_topology_actor actors[FTLI_ACTORS_MOST];
     char **warnings; /* one sentence each */
     struct ftli_difference *differences;
+    void *types; /* what the schemas of the program's types lie in; freed with the topology. May be NULL */
 };
 
 struct ftli_compose_input {

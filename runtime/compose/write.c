@@ -103,6 +103,15 @@ void ftli_write_value(const struct ftli_key *key, const void *base, char *text, 
     case FTLI_KEY_LIST:
         write_list(key, base, text, text_bytes);
         return;
+    case FTLI_KEY_SETTINGS: {
+        const struct ftli_settings *settings = field;
+        for (uint32_t i = 0; i < settings->count; i++) {
+            ftli_append(text, text_bytes, "%s%s: %s", i == 0 ? "{" : ", ", settings->items[i].key,
+                        settings->items[i].value);
+        }
+        ftli_append(text, text_bytes, settings->count == 0 ? "{}" : "}");
+        return;
+    }
     case FTLI_KEY_NAMED:
         return;
     }

@@ -17,6 +17,23 @@ static void arm_age(ftli_actor *actor, uint64_t now_ns)
         ftli_group_note_due(actor->group, due_ns);
 }
 
+static inline void push(ftli_actor *actor, unsigned lane, ftli_link *link, uint64_t now_ns)
+{
+    const uint64_t unseen = ftli_mailbox_push(&actor->mailbox, lane, link, now_ns);
+    /* pairs: actor-word. After the push in the total order: the runner that we see here will see the push. */
+    if (ftli_u32_load_seq_cst(&actor->word) != 0)
+        return;
+    if (lane <= FTLI_LANE_HIGH || unseen >= ftli_u32_load_relaxed(&actor->wake_messages))
+        (void)ftli_actor_queue(actor, true);
+    else
+        arm_age(actor, now_ns);
+}
+
+void ftli_actor_post_foreign(ftli_actor *actor, unsigned lane, ftli_link *link, uint64_t now_ns)
+{
+    push(actor, lane, link, now_ns);
+}
+
 void ftli_actor_post(ftli_actor *actor, unsigned lane, ftli_link *link)
 {
     uint64_t now_ns = 0; /* the clock is read only when somebody needs it: it costs as much as the push */
@@ -27,14 +44,7 @@ void ftli_actor_post(ftli_actor *actor, unsigned lane, ftli_link *link)
         now_ns = ftli_kernel_now_ns(actor->kernel);
         ftli_link_message(link)->sent_ns = now_ns;
     }
-    const uint64_t unseen = ftli_mailbox_push(&actor->mailbox, lane, link, now_ns);
-    /* pairs: actor-word. After the push in the total order: the runner that we see here will see the push. */
-    if (ftli_u32_load_seq_cst(&actor->word) != 0)
-        return;
-    if (lane <= FTLI_LANE_HIGH || unseen >= ftli_u32_load_relaxed(&actor->wake_messages))
-        (void)ftli_actor_queue(actor, true);
-    else
-        arm_age(actor, now_ns);
+    push(actor, lane, link, now_ns);
 }
 
 #define COARSE_FROM_NS (UINT64_C(20) * 1000 * 1000)

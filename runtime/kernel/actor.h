@@ -40,6 +40,7 @@ typedef struct ftli_actor_options {
     uint32_t unordered_lanes;       /* bit per lane: see mailbox.h */
     ftli_item_sent_fn item_sent_ns; /* may be NULL */
     uint64_t receive_ns;            /* the watchdog reports a receive that runs longer; 0: it does not */
+    bool foreign;                   /* its links are neither messages nor items of ours: ftli_actor_post_foreign */
 } ftli_actor_options;
 
 /* ---- from anywhere
@@ -48,6 +49,8 @@ typedef struct ftli_actor_options {
 /* CORE.md section 3, rule 7. Lanes emergency and high wake the actor at once, the others as its options say.
  * Also to an actor that is restarting or down: its mail waits. */
 void ftli_actor_post(ftli_actor *, unsigned lane, ftli_link *);
+/* The same to an actor whose options say foreign: all it receives comes to on_item. The sender writes when it was sent. */
+void ftli_actor_post_foreign(ftli_actor *, unsigned lane, ftli_link *, uint64_t now_ns);
 FTLI_INLINE void ftli_actor_send(ftli_actor *actor, unsigned lane, ftli_message *message)
 {
     ftli_actor_post(actor, lane, &message->link);

@@ -126,6 +126,7 @@ static ftli_actor *make_actor(ftli_kernel *kernel, const char *name, const ftli_
     if (actor == NULL)
         return NULL;
     (void)ftli_mailbox_init(&actor->mailbox, kernel->shares, options->unordered_lanes, options->item_sent_ns);
+    actor->mailbox.foreign = options->foreign;
     ftli_u32_store_relaxed(&actor->word, FTLI_WORD_HELD); /* until it has started; mail may come before */
     ftli_u32_store_relaxed(&actor->phase_held, FTLI_ACTOR_STOPPED);
     ftli_u32_store_relaxed(&actor->wake_messages, DEFAULT_WAKE_MESSAGES);

@@ -96,9 +96,10 @@ static void note_oldest(const ftli_mailbox *m, ftli_lane *l)
     ftli_link *next = l->first;
     uint64_t oldest = 0;
     if (next != NULL) {
-        if (l->unordered || (ftli_link_is_item(next) && m->item_sent_ns == NULL))
+        const bool item = m->foreign || ftli_link_is_item(next);
+        if (l->unordered || (item && m->item_sent_ns == NULL))
             oldest = ftli_u64_load_relaxed(&l->oldest_ns);
-        else if (ftli_link_is_item(next))
+        else if (item)
             oldest = m->item_sent_ns(next);
         else
             oldest = ftli_link_message(next)->sent_ns;

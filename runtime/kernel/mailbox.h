@@ -44,6 +44,7 @@ typedef struct {
 typedef struct {
     ftli_lane lanes[FTLI_LANES];
     ftli_item_sent_fn item_sent_ns; /* NULL: the age of a batch of items counts from its first push */
+    bool foreign;                   /* no link is an ordinary message's, whatever its address says */
     bool ignore_priority;           /* the receiver's: lanes in turn, one message each */
     uint32_t turn;
     uint32_t round_left; /* messages left of this round */

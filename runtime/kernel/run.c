@@ -203,7 +203,7 @@ static int receive_one(ftli_actor *actor, unsigned lane, ftli_link *link)
     const int status = simulated(actor, lane, link);
     if (FTLI_UNLIKELY(status != FTL_OK))
         return status;
-    if (!ftli_link_is_item(link))
+    if (!ftli_link_is_item(link) && !actor->mailbox.foreign)
         return operations->on_message(actor->state, &actor->context, ftli_link_message(link));
     FTLI_INVARIANT(operations->on_item != NULL, "an item was posted to actor %s", actor->name);
     return operations->on_item(actor->state, &actor->context, lane, link);

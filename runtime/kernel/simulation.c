@@ -62,7 +62,7 @@ int ftli_simulation_receive(ftli_actor *actor, unsigned lane, const ftli_link *l
         return s->faults.status != FTL_OK ? s->faults.status : FTL_EINTERNAL;
     }
     s->figures.receives++;
-    const bool ordinary = link != NULL && !ftli_link_is_item(link);
+    const bool ordinary = link != NULL && !actor->mailbox.foreign && !ftli_link_is_item(link);
     note(s, TRACE_RECEIVE, actor->index * (FTLI_LANES + 1) + lane,
          ordinary ? ((const ftli_message *)(const void *)link)->type : UINT32_MAX);
     return FTL_OK;

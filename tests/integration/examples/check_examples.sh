@@ -20,6 +20,9 @@ says() { # LINE, as an extended regular expression over whole lines
 expect 0 "$examples/readme_example"
 says 'answered; 2 tensors given back'
 
+expect 0 "$examples/custom_actor"
+says 'requests: 300 requests, 3000 bytes'
+
 expect 0 "$examples/tensor_server" 300
 says 'requests 300 = answered 291 \+ failed half-way 6 \+ refused at the limit 3'
 says 'tensors  created [0-9]+ = live 6 \(the weights\) \+ pending 0 \+ reclaimed [0-9]+ \+ quarantined 0'

@@ -32,7 +32,7 @@ Test(open, options_are_checked)
         must_refuse(&options, FTL_EINVAL, "reserved");
     }
     must_refuse(&(ftl_open_options){.flags = 1}, FTL_EINVAL, "flags");
-    must_refuse(&(ftl_open_options){.actor_type_count = 1}, FTL_ENOTSUP, "actor_types");
+    must_refuse(&(ftl_open_options){.actor_type_count = 1}, FTL_EINVAL, "actor_types");
     must_refuse(&(ftl_open_options){.device_type_count = 1}, FTL_ENOTSUP, "device_types");
     must_refuse(&(ftl_open_options){.on_event = on_event, .on_event_kinds = 128}, FTL_EINVAL, "on_event_kinds");
     must_refuse(&(ftl_open_options){.on_event_kinds = 1}, FTL_EINVAL, "on_event");
