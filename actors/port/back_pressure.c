@@ -7,6 +7,8 @@
 #define MESSAGE_BYTES   16
 #define HELP_SPINS      32
 #define TURN_BYTES      (UINT64_C(1) << 18) /* worth of drops: half a parcel */
+#define TURN_PAGES_BYTES \
+    (FTLI_PARCEL_BYTES - (UINT64_C(1) << 16)) /* they are few, so that each bears more of what a turn costs */
 
 const char *ftli_cleanup_group(const struct ftl_runtime *runtime)
 {
@@ -76,7 +78,7 @@ bool ftli_turn_over(struct ftli_port *port, unsigned size_class, uint64_t bytes)
     struct ftli_cleanup_pending posted = ftli_cleanup_read_pending(&runtime->cleanup);
     uint64_t worth = ftli_outbox_worth(port) + posted.bytes + posted.tensors * FTLI_PARCEL_SHARE_BYTES;
     bool any = false;
-    if (worth >= TURN_BYTES) {
+    if (worth >= (size_class != 0 ? TURN_BYTES : TURN_PAGES_BYTES)) {
         (void)ftli_outbox_post(port);
         for (unsigned spins = 0; !any && spins < HELP_SPINS; spins++) {
             any = ftli_cleanup_help(&runtime->cleanup);

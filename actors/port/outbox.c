@@ -2,7 +2,8 @@
 
 #include "tensor/extension.h"
 
-#define UNPACK_LEAST    16
+#define UNPACK_MOST     16
+#define UNPACK_LEAST    2
 #define RECORD_ID_SHIFT 26 /* from an offset in the table to the number in a record */
 #define OLD_NS          (UINT64_C(25) * 1000 * 1000)
 #define NOT_IN_PLACE    (FTLI_HEADER_LARGE | FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)
@@ -213,6 +214,15 @@ static FTLI_NOINLINE bool take_back(struct ftli_port *port, uint64_t id, unsigne
     return found;
 }
 
+/* What two magazines of the class take, which are empty; of whole pages all that is in a parcel. */
+static uint32_t step_of(const struct ftli_rack *rack, unsigned size_class)
+{
+    ptrdiff_t room = 2 * (rack->end[size_class] - ftli_rack_top(rack, size_class));
+    if (size_class == 0 || room > UNPACK_MOST)
+        return UNPACK_MOST;
+    return room > UNPACK_LEAST ? (uint32_t)room : UNPACK_LEAST;
+}
+
 /* The newest first, some at a time: what a new needs now is among the hottest, and magazines are small. */
 bool ftli_outbox_unpack(struct ftli_port *port, unsigned size_class, uint64_t bytes, uint32_t lanes)
 {
@@ -222,10 +232,10 @@ bool ftli_outbox_unpack(struct ftli_port *port, unsigned size_class, uint64_t by
         return false;
     const uint64_t base = ftli_handle_make(runtime->number, 0, 0);
     const uint64_t wanted_bytes = ftli_pages_block_bytes(bytes);
-    uint32_t n = ftli_u32_load_relaxed(&parcel->ready);
+    uint32_t n = ftli_u32_load_relaxed(&parcel->ready), step = step_of(&port->rack, size_class);
     bool found = false;
     while (n != 0 && !found) {
-        uint32_t stop = n > UNPACK_LEAST ? n - UNPACK_LEAST : 0;
+        uint32_t stop = n > step ? n - step : 0;
         while (n != stop) {
             uint64_t rest = ftli_u64_load_relaxed(&parcel->entries[--n]) - base;
             size_t c = rest >> FTLI_HANDLE_RUNTIME_SHIFT;
