@@ -69,12 +69,11 @@ FTLI_INLINE int ftli_new_finish(struct ftli_port *port, struct ftli_header *head
 }
 
 /* The same when the port's countdown of the size class came to its end. */
-int ftli_new_sampled(struct ftli_port *, struct ftli_header *, size_t c, uint64_t bytes, uint64_t flags,
-                     ftl_tensor *out);
+int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out);
 
 /* ---- the end of a drop in place */
 /* The magazine of the class is full. */
-int ftli_drop_stow(struct ftli_port *, struct ftli_header *, unsigned size_class);
+int ftli_drop_stow(struct ftli_header *, unsigned size_class);
 /* The header is FREE and this thread's; the port is left. next_id: the handle of its next tensor. c is 8 * the size class. */
 FTLI_INLINE int ftli_drop_finish(struct ftli_port *port, struct ftli_header *header, uint64_t next_id, size_t c,
                                  uint64_t bytes)
@@ -82,12 +81,12 @@ FTLI_INLINE int ftli_drop_finish(struct ftli_port *port, struct ftli_header *hea
     ftli_u64_add_owner(&port->counters.immediate_bytes, bytes);
     ftli_u64_add_owner(FTLI_AT(port->counters.immediate, c), 1);
     if (FTLI_UNLIKELY(!ftli_rack_give_at(&port->rack, c, next_id)))
-        return ftli_drop_stow(port, header, (unsigned)(c / 8));
+        return ftli_drop_stow(header, (unsigned)(c / 8));
     ftli_port_leave(port);
     return FTL_OK;
 }
 /* The same of one whose death is recorded. */
-int ftli_drop_sampled(struct ftli_port *, struct ftli_header *, uint64_t record);
+int ftli_drop_sampled(struct ftli_port *, struct ftli_header *, uint64_t next_id, uint64_t record);
 
 /* ---- sampling. The countdown of the size class came to its end: SLOW if this one is sampled, else 0. */
 uint64_t ftli_sample_class(struct ftli_port *, struct ftli_header *, unsigned size_class, uint64_t bytes);

@@ -169,8 +169,9 @@ int ftli_drop(const struct ftli_agent *agent, struct ftli_header *header, uint32
     return drop_slow(agent, header, generation);
 }
 
-FTLI_NOINLINE int ftli_drop_stow(struct ftli_port *port, struct ftli_header *header, unsigned c)
+FTLI_NOINLINE int ftli_drop_stow(struct ftli_header *header, unsigned c)
 {
+    struct ftli_port *port = ftli_thread.port;
     struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
     stow(&agent, header, c);
     ftli_port_leave(port);
@@ -235,14 +236,16 @@ FTLI_NOINLINE int ftli_drop_without_port(uint64_t id)
 }
 
 /* Sampled, and nothing else against it: by one compare-and-swap as well. */
-static FTLI_NOINLINE int drop_in_port(struct ftli_port *port, struct ftli_header *header, uint64_t generation_bits)
+static FTLI_NOINLINE int drop_in_port(uint64_t id, struct ftli_header *header)
 {
+    struct ftli_port *port = ftli_thread.port;
+    uint64_t generation_bits = id << FTLI_WORD_GENERATION_SHIFT;
     if (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) == FTLI_HEADER_SAMPLED &&
         ftli_u32_load_relaxed(&header->cold) == 0 &&
         ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_SLOW | FTLI_WORD_FIXED)) {
         uint64_t record = ftli_u64_load_relaxed(&header->record);
         return FTLI_LIKELY(ftli_record_flags(record) == FTLI_HEADER_SAMPLED)
-                   ? ftli_drop_sampled(port, header, record)
+                   ? ftli_drop_sampled(port, header, id + 1, record)
                    : drop_after_all(port, header, generation_bits);
     }
     return drop_against(port, header, generation_bits);
@@ -260,12 +263,12 @@ int ftl_tensor_drop(ftl_tensor tensor)
     /* Looked at first: a compare-and-swap that fails costs as much as one that does not, and larger ones are always SLOW. */
     if (FTLI_UNLIKELY(!ftli_u64_equals_acquire(&header->word,
                                                generation_bits + FTLI_WORD_FIXED + FTLI_WORD_REFERENCE + FTLI_LIVE)))
-        return drop_in_port(port, header, generation_bits);
+        return drop_in_port(tensor.id, header);
     /* Read before the compare-and-swap, which all loads behind it wait for: while it is live its class and size stay. */
     size_t c = ftli_record_class_offset(ftli_u64_load_acquire(&header->record)); /* pairs: word-live */
     uint64_t bytes = ftli_u32_load_acquire(&header->small_size);
     if (FTLI_UNLIKELY(!ftli_word_drop_at_once(&header->word, generation_bits, FTLI_WORD_FIXED)))
-        return drop_in_port(port, header, generation_bits);
+        return drop_in_port(tensor.id, header);
     return ftli_drop_finish(port, header, tensor.id + 1, c, bytes); /* the generation was not the last */
 }
 

@@ -2,29 +2,48 @@
 #include "actors/port/back_pressure.h"
 #include "actors/port/small.h"
 
+/* What is rare looks up the thread's port itself, so that the fast path may have it in any register. */
+
+FTLI_INLINE int go_on(struct ftli_port *port, struct ftli_header *header, uint64_t flags, size_t c, uint64_t bytes,
+                      uint64_t size, uint64_t elements, ftl_tensor *out)
+{
+    ftli_u64_store_release(&header->dimensions_low, elements);
+    ftli_new_fill(header, size, port);
+    uint64_t id = ftli_port_handle(port, header) | ftli_word_generation(ftli_u64_load_relaxed(&header->word));
+    if (FTLI_UNLIKELY(ftli_count_down(FTLI_AT(port->countdown, c))))
+        return ftli_new_sampled(id, c, bytes, flags, out);
+    return ftli_new_finish(port, header, id, flags, c, bytes, out);
+}
+
 /* No header of the class is at hand: the previous magazine, or a full one of the depot; at last the general way, which carves.
  * One slow new in sixteen goes there in any case, to look at the backlog. */
-static FTLI_NOINLINE int refill_and_go_on(struct ftli_port *port, uint64_t size, uint64_t elements, uint64_t flags,
-                                          size_t c, ftl_tensor *out)
+static FTLI_NOINLINE int refill_and_go_on(uint64_t flags, size_t c, uint64_t bytes, uint64_t size, uint64_t elements,
+                                          ftl_tensor *out)
 {
-    struct ftl_runtime *runtime = port->owner;
-    struct ftli_header *header = ftli_rack_take(&port->rack, (unsigned)(c / 8));
-    bool there = header != NULL;
-    if (!there && flags != 0 && c != 0 && ftli_turn_over(port, (unsigned)(c / 8), 0))
+    struct ftli_port *port = ftli_thread.port;
+    struct ftli_header *header = NULL;
+    if (flags != 0 && c != 0 && ftli_turn_over(port, (unsigned)(c / 8), 0))
         header = ftli_rack_take(&port->rack, (unsigned)(c / 8));
-    else if (!there && c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
-        header = ftli_allocation_refill_ready(runtime->device, &port->rack, (unsigned)(c / 8));
+    else if (c != 0 && (ftli_thread.slow_news & FTLI_LOOKS_EVERY) != 0)
+        header = ftli_allocation_refill_ready(port->owner->device, &port->rack, (unsigned)(c / 8));
     if (header == NULL) {
         int64_t shape = (int64_t)elements;
         return ftli_new_plain(port, ftli_size_dtype(size), 1, &shape, out);
     }
-    ftli_thread.slow_news += !there;
-    ftli_u64_store_release(&header->dimensions_low, elements);
-    ftli_new_fill(header, size, port);
-    if (ftli_count_down(FTLI_AT(port->countdown, c)))
-        return ftli_new_sampled(port, header, c, ftli_size_bytes(size), flags, out);
-    uint64_t id = ftli_port_handle(port, header) | ftli_word_generation(ftli_u64_load_relaxed(&header->word));
-    return ftli_new_finish(port, header, id, flags, c, ftli_size_bytes(size), out);
+    ftli_thread.slow_news++;
+    return go_on(port, header, flags, c, bytes, size, elements, out);
+}
+
+/* The newest entry was put there by the cleanup, which does not look at the header for its generation. */
+static FTLI_NOINLINE int new_from_cleanup(uint64_t flags, size_t c, uint64_t bytes, uint64_t size, uint64_t elements,
+                                          ftl_tensor *out)
+{
+    struct ftli_port *port = ftli_thread.port;
+    uint64_t entry = ftli_rack_newest_at(&port->rack, c);
+    if (FTLI_UNLIKELY(entry == 0))
+        return refill_and_go_on(flags, c, bytes, size, elements, out);
+    ftli_rack_pass_at(&port->rack, c);
+    return go_on(port, ftli_port_header(port, entry), flags, c, bytes, size, elements, out);
 }
 
 /* The port is entered, the size class is known (c is 8 times it); the rest of the way. flags: what else stands in a new word. No register
@@ -34,14 +53,14 @@ FTLI_INLINE int new_of_class(struct ftli_port *port, size_t c, uint64_t size, ui
 {
     uint64_t id = ftli_rack_newest_at(&port->rack, c);  /* class 0 has none */
     if (FTLI_UNLIKELY(ftli_handle_generation(id) == 0)) /* or it was put there without one */
-        return refill_and_go_on(port, size, elements, flags, c, out);
+        return new_from_cleanup(flags, c, bytes, size, elements, out);
     ftli_rack_pass_at(&port->rack, c);
     struct ftli_header *header = ftli_port_header(port, id);
     ftli_u64_store_release(&header->dimensions_low, elements);
     ftli_new_fill(header, size, port);
     if (FTLI_UNLIKELY(
             ftli_count_down(FTLI_AT(port->countdown, c)))) /* a class that is not sampled comes round in 2^64 */
-        return ftli_new_sampled(port, header, c, bytes, flags, out);
+        return ftli_new_sampled(id, c, bytes, flags, out);
     return ftli_new_finish(port, header, id, flags, c, bytes, out);
 }
 

@@ -56,9 +56,10 @@ FTLI_INLINE bool is_measured(uint32_t written)
 }
 
 /* Which thread it was the reader knows. */
-FTLI_INLINE void write_birth(struct ftli_event_record *event, const struct ftli_header *header, uint64_t bytes)
+FTLI_INLINE void write_birth(struct ftli_event_record *event, const struct ftli_header *header, uint64_t record,
+                             uint64_t bytes)
 {
-    event->record = ftli_u64_load_relaxed(&header->record);
+    event->record = record;
     event->bytes = bytes;
     event->stamp_ms = ftli_u32_load_relaxed(&header->stamp);
     event->kind = FTLI_EVENT_CREATED;
@@ -66,35 +67,44 @@ FTLI_INLINE void write_birth(struct ftli_event_record *event, const struct ftli_
 }
 
 FTLI_INLINE void write_death(struct ftli_event_record *event, const struct ftli_port *port,
-                             const struct ftli_header *header)
+                             const struct ftli_header *header, uint64_t record)
 {
     uint32_t now_ms = ftli_u32_load_relaxed(&port->stamp_ms);
     uint32_t born_ms = ftli_u32_load_relaxed(&header->stamp);
-    event->record = ftli_u64_load_relaxed(&header->record);
+    event->record = record;
     event->bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
     event->stamp_ms = now_ms;
     event->kind = FTLI_EVENT_DROPPED;
     event->lived_ms = now_ms > born_ms ? now_ms - born_ms : 0;
 }
 
-FTLI_INLINE void mark(struct ftli_port *port, struct ftli_header *header)
+FTLI_INLINE uint64_t mark(struct ftli_port *port, struct ftli_header *header)
 {
-    ftli_u64_store_release(&header->record, ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED);
+    uint64_t record = ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED;
+    ftli_u64_store_release(&header->record, record);
     ftli_u64_add_owner(&port->counters.sampled, 1);
+    return record;
+}
+
+/* How many events wait in the ring, before one that is number `written`. */
+FTLI_INLINE uint32_t waiting_in(const struct ftli_event_ring *ring, uint32_t written)
+{
+    return written - ftli_u32_load_acquire(&ring->read); /* pairs: event-ring-space */
 }
 
 /* Any event. A drop makes one system call at most, and its post may be that: the actor is called by new and by the tick. */
-static FTLI_NOINLINE void record(struct ftli_port *port, const struct ftli_header *header, uint64_t bytes,
-                                 enum ftli_event_kind kind)
+static FTLI_NOINLINE void record_event(struct ftli_port *port, const struct ftli_header *header, uint64_t bytes,
+                                       enum ftli_event_kind kind)
 {
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
     struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
     if (event == NULL)
         return;
     uint64_t began = is_measured(ftli_u32_load_relaxed(&port->ring.written)) ? ftli_clock_cycles() : 0;
     if (kind == FTLI_EVENT_CREATED)
-        write_birth(event, header, bytes);
+        write_birth(event, header, record, bytes);
     else
-        write_death(event, port, header);
+        write_death(event, port, header, record);
     if (ftli_event_ring_publish(&port->ring) && kind == FTLI_EVENT_CREATED)
         ftli_tracking_note(&port->owner->tracking);
     if (began != 0)
@@ -103,40 +113,41 @@ static FTLI_NOINLINE void record(struct ftli_port *port, const struct ftli_heade
 
 static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
 {
-    mark(port, header);
-    record(port, header, bytes, FTLI_EVENT_CREATED);
+    (void)mark(port, header);
+    record_event(port, header, bytes, FTLI_EVENT_CREATED);
 }
 
 void ftli_sample_drop(struct ftli_port *port, const struct ftli_header *header)
 {
-    record(port, header, 0, FTLI_EVENT_DROPPED);
+    record_event(port, header, 0, FTLI_EVENT_DROPPED);
 }
 
-FTLI_INLINE int finish_drop(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+FTLI_INLINE int finish_drop(struct ftli_port *port, struct ftli_header *header, uint64_t next_id, uint64_t record)
 {
     ftli_u64_store_release(&header->record, record & ~(uint64_t)FTLI_HEADER_SAMPLED);
-    uint64_t word = ftli_u64_load_relaxed(&header->word);
-    return ftli_drop_finish(port, header, ftli_port_handle(port, header) | ftli_word_generation(word),
-                            ftli_record_class_offset(record), ftli_u32_load_relaxed(&header->small_size));
+    return ftli_drop_finish(port, header, next_id, ftli_record_class_offset(record),
+                            ftli_u32_load_relaxed(&header->small_size));
 }
 
-static FTLI_NOINLINE int drop_recorded(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+static FTLI_NOINLINE int drop_recorded(struct ftli_port *port, struct ftli_header *header, uint64_t next_id,
+                                       uint64_t record)
 {
     ftli_sample_drop(port, header);
-    return finish_drop(port, header, record);
+    return finish_drop(port, header, next_id, record);
 }
 
-int ftli_drop_sampled(struct ftli_port *port, struct ftli_header *header, uint64_t record)
+int ftli_drop_sampled(struct ftli_port *port, struct ftli_header *header, uint64_t next_id, uint64_t record)
 {
     uint32_t written = ftli_u32_load_relaxed(&port->ring.written);
-    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
-    if (FTLI_UNLIKELY(event != NULL && is_measured(written)))
-        return drop_recorded(port, header, record);
-    if (event != NULL) {
-        write_death(event, port, header);
-        ftli_u32_store_release(&port->ring.written, written + 1); /* pairs: event-ring */
+    if (FTLI_UNLIKELY(waiting_in(&port->ring, written) >= FTLI_EVENT_RING)) {
+        ftli_u64_add_owner(&port->ring.lost, 1);
+        return finish_drop(port, header, next_id, record);
     }
-    return finish_drop(port, header, record);
+    if (FTLI_UNLIKELY(is_measured(written)))
+        return drop_recorded(port, header, next_id, record);
+    write_death(&port->ring.events[written % FTLI_EVENT_RING], port, header, record);
+    ftli_u32_store_release(&port->ring.written, written + 1); /* pairs: event-ring */
+    return finish_drop(port, header, next_id, record);
 }
 
 /* Some sizes of the class are all recorded: each is shown. */
@@ -169,54 +180,51 @@ uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, u
     return FTLI_WORD_SLOW;
 }
 
-FTLI_INLINE int finish_new(struct ftli_port *port, struct ftli_header *header, uint64_t flags, size_t c, uint64_t bytes,
-                           ftl_tensor *out)
+static FTLI_NOINLINE int new_recorded(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
 {
-    uint64_t word = ftli_u64_load_relaxed(&header->word);
-    uint64_t id = ftli_port_handle(port, header) | ftli_word_generation(word);
+    struct ftli_port *port = ftli_thread.port;
+    struct ftli_header *header = ftli_port_header(port, id);
+    record_event(port, header, bytes, FTLI_EVENT_CREATED);
     return ftli_new_finish(port, header, id, flags, c, bytes, out);
 }
 
-static FTLI_NOINLINE int new_recorded(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes,
-                                      uint64_t flags, ftl_tensor *out)
+static FTLI_NOINLINE int new_looked_at(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
 {
-    record(port, header, bytes, FTLI_EVENT_CREATED);
-    return finish_new(port, header, flags, c, bytes, out);
-}
-
-static FTLI_NOINLINE int new_looked_at(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes,
-                                       uint64_t flags, ftl_tensor *out)
-{
+    struct ftli_port *port = ftli_thread.port;
+    struct ftli_header *header = ftli_port_header(port, id);
     if (is_looked_at(port->owner, (unsigned)(c / 8)))
         flags |= look(port, header, (unsigned)(c / 8), bytes);
-    return finish_new(port, header, flags, c, bytes, out);
+    return ftli_new_finish(port, header, id, flags, c, bytes, out);
 }
 
-static FTLI_NOINLINE int new_noted(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes,
-                                   uint64_t flags, ftl_tensor *out)
+static FTLI_NOINLINE int new_noted(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
 {
+    struct ftli_port *port = ftli_thread.port;
     ftli_tracking_note(&port->owner->tracking);
-    return finish_new(port, header, flags, c, bytes, out);
+    return ftli_new_finish(port, ftli_port_header(port, id), id, flags, c, bytes, out);
 }
 
-/* One of ten news comes here: no register is saved, what is rare is a call at its end. */
-int ftli_new_sampled(struct ftli_port *port, struct ftli_header *header, size_t c, uint64_t bytes, uint64_t flags,
-                     ftl_tensor *out)
+/* One of ten news comes here: few registers are saved, what is rare is a call at its end. */
+int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
 {
+    struct ftli_port *port = ftli_thread.port;
     if (FTLI_UNLIKELY(!count_again(port, c)))
-        return new_looked_at(port, header, c, bytes, flags, out);
-    mark(port, header);
+        return new_looked_at(id, c, bytes, flags, out);
+    struct ftli_header *header = ftli_port_header(port, id);
+    uint64_t record = mark(port, header);
     flags |= FTLI_WORD_SLOW;
-    uint32_t written = ftli_u32_load_relaxed(&port->ring.written);
-    struct ftli_event_record *event = ftli_event_ring_next(&port->ring);
-    if (event == NULL)
-        return finish_new(port, header, flags, c, bytes, out);
+    uint32_t written = ftli_u32_load_relaxed(&port->ring.written), waiting = waiting_in(&port->ring, written);
+    if (FTLI_UNLIKELY(waiting >= FTLI_EVENT_RING)) {
+        ftli_u64_add_owner(&port->ring.lost, 1);
+        return ftli_new_finish(port, header, id, flags, c, bytes, out);
+    }
     if (FTLI_UNLIKELY(is_measured(written)))
-        return new_recorded(port, header, c, bytes, flags, out);
-    write_birth(event, header, bytes);
-    if (FTLI_UNLIKELY(ftli_event_ring_publish(&port->ring)))
-        return new_noted(port, header, c, bytes, flags, out);
-    return finish_new(port, header, flags, c, bytes, out);
+        return new_recorded(id, c, bytes, flags, out);
+    write_birth(&port->ring.events[written % FTLI_EVENT_RING], header, record, bytes);
+    ftli_u32_store_release(&port->ring.written, written + 1); /* pairs: event-ring */
+    if (FTLI_UNLIKELY(waiting + 1 == FTLI_EVENT_RING / 2))    /* so the actor should come */
+        return new_noted(id, c, bytes, flags, out);
+    return ftli_new_finish(port, header, id, flags, c, bytes, out);
 }
 
 uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
