@@ -112,8 +112,9 @@ int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const i
 int ftl_bytes_new(ftl_runtime *runtime, size_t bytes, const ftl_tensor_options *options, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
-    if (FTLI_UNLIKELY(ftli_thread.fast != runtime || options != NULL || out == NULL || bytes > FTLI_CLASS_MAX_BYTES ||
-                      !ftli_port_enter_fast(port))) {
+    if (FTLI_UNLIKELY(ftli_thread.fast != runtime ||
+                      (bytes | (uintptr_t)options) > FTLI_CLASS_MAX_BYTES || /* no options lie down there */
+                      out == NULL || !ftli_port_enter_fast(port))) {
         int64_t shape = (int64_t)bytes;
         return new_elsewhere(runtime, FTL_U8, 1, &shape, options, out);
     }
