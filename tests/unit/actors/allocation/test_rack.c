@@ -59,6 +59,27 @@ Test(rack, holds_nothing_at_first)
     close_device();
 }
 
+/* What lies in a magazine is the handle of the next tensor, so that new need not read the header. */
+Test(rack, holds_the_handles_of_the_next_tensors)
+{
+    struct ftli_rack rack;
+    uint32_t home = 0;
+    open_device(64 * MIB, 2, CACHE_BYTES);
+    ftli_rack_init(&rack, device);
+    struct ftli_header *header = take(&rack, &home, 1);
+    uint64_t newest = ftli_rack_newest_at(&rack, sizeof(uint64_t));
+    cr_assert_eq(newest, ftli_table_handle(&table, ftli_entry_header(&table, newest)), "as carved");
+    cr_assert(give(&rack, 1, header));
+    newest = ftli_rack_newest_at(&rack, sizeof(uint64_t));
+    cr_assert_eq(newest, ftli_table_handle(&table, header), "as given");
+    cr_assert_eq(ftli_handle_runtime(newest), (uint32_t)RUNTIME);
+    cr_assert_neq(ftli_handle_generation(newest), 0);
+    cr_assert_eq(ftli_rack_newest_at(&rack, 0), 0, "class 0 has none");
+    (void)ftli_rack_flush(&rack, device);
+    cr_assert_eq(ftli_rack_newest_at(&rack, sizeof(uint64_t)), 0);
+    close_device();
+}
+
 Test(rack, gives_back_the_newest_first_and_no_header_twice)
 {
     enum { N = 100 };

@@ -28,6 +28,58 @@ Test(new, at_the_limit_it_waits_for_what_is_pending)
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 
+/* Raw bytes are a tensor of one dimension like any other, by whichever way they are made. */
+static void must_be_bytes(ftl_runtime *runtime, size_t bytes)
+{
+    ftl_tensor tensor = {0}, same = {0};
+    const int64_t shape = (int64_t)bytes;
+    ftl_tensor_description one, other;
+    cr_assert_eq(ftl_bytes_new(runtime, bytes, NULL, &tensor), FTL_OK, "%zu: %s", bytes, ftl_last_error());
+    cr_assert_eq(ftl_tensor_new(runtime, FTL_U8, 1, &shape, NULL, &same), FTL_OK);
+    cr_assert_eq(ftl_tensor_describe(tensor, &one), FTL_OK);
+    cr_assert_eq(ftl_tensor_describe(same, &other), FTL_OK);
+    cr_assert_eq(one.dtype, FTL_U8);
+    cr_assert_eq(one.ndim, 1);
+    cr_assert_eq(one.shape[0], shape);
+    cr_assert_eq(one.bytes, bytes);
+    cr_assert_eq(other.bytes, bytes);
+    cr_assert_eq(one.flags, other.flags);
+    cr_assert_eq(one.scope.id, 0);
+    if (bytes != 0)
+        memset(ftl_tensor_data(tensor), 0x5a, bytes);
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_ESTALE);
+    cr_assert_eq(ftl_tensor_drop(same), FTL_OK);
+}
+
+Test(new, raw_bytes_are_a_tensor_of_one_dimension)
+{
+    static const size_t sizes[] = {0, 1, 63, 64, 65, 1000, 4096, 16385, 32768, 32769, 100 * KIB};
+    static const char *const policies[] = {NULL, "actors.cleanup.policy: message"};
+    const ftl_tensor_options zero = {.zero = true};
+    for (unsigned p = 0; p < 2; p++) {
+        ftl_tensor tensor = {5};
+        ftl_runtime *runtime = open_simulated(policies[p]);
+        for (unsigned k = 0; k < 200; k++) { /* so that what was dropped comes round, through the cleanup too */
+            for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+                must_be_bytes(runtime, sizes[i]);
+            if (k % 20 == 0)
+                cr_assert_eq(ftl_runtime_drain(runtime, -1), FTL_OK);
+        }
+        cr_assert_eq(ftl_bytes_new(runtime, 64, NULL, NULL), FTL_EINVAL);
+        cr_assert_eq(ftl_bytes_new(NULL, 64, NULL, &tensor), FTL_EINVAL);
+        cr_assert_neq(ftl_bytes_new(runtime, SIZE_MAX, NULL, &tensor), FTL_OK);
+        cr_assert_neq(ftl_bytes_new(runtime, SIZE_MAX / 2, NULL, &tensor), FTL_OK);
+        cr_assert_eq(tensor.id, 5);
+        cr_assert_eq(ftl_bytes_new(runtime, 64, &zero, &tensor), FTL_OK);
+        cr_assert_eq(((const char *)ftl_tensor_data(tensor))[63], 0);
+        cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+        cr_assert_eq(ftl_runtime_drain(runtime, -1), FTL_OK);
+        must_agree(runtime);
+        cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    }
+}
+
 Test(new, sizes_no_device_has)
 {
     ftl_tensor tensor = {5};
