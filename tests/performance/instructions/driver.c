@@ -49,6 +49,16 @@ __attribute__((noinline)) void instructions_of_pair(void)
     }
 }
 
+/* The same of raw bytes. */
+__attribute__((noinline)) void instructions_of_bytes(void);
+__attribute__((noinline)) void instructions_of_bytes(void)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        failures += ftl_bytes_new(runtime, 4 * SMALL, NULL, &tensors[0]) != FTL_OK;
+        failures += ftl_tensor_drop(tensors[0]) != FTL_OK;
+    }
+}
+
 /* The same with 100 kB: what the allocation's shards do is in it as far as this thread does it. */
 __attribute__((noinline)) void instructions_of_middle(void);
 __attribute__((noinline)) void instructions_of_middle(void)
@@ -142,6 +152,7 @@ int main(void)
     open_with(NULL);
     pairs(PAIRS / 10);
     instructions_of_pair();
+    instructions_of_bytes();
     for (int i = 0; i < BATCHES; i++) {
         make_all(NULL);
         instructions_of_data();
