@@ -52,7 +52,7 @@ int ftl_scope_open(ftl_runtime *runtime, const ftl_scope_options *options, ftl_s
     if (options->kind > FTL_SCOPE_CACHE || options->flags != 0)
         return ftli_fail(FTL_EINVAL, options->flags != 0 ? "flags: must be zero" : "kind: there is no such kind");
     if (options->soft_bytes != 0 || options->deadline_ns != 0)
-        return ftli_fail(FTL_ENOTSUP, "soft_bytes and deadline_ns: events are not in this version");
+        return ftli_fail(FTL_ENOTSUP, "soft_bytes and deadline_ns: not in this version");
     if (!ftli_runtime_is_open(runtime) || !ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
     uint64_t id;
