@@ -47,7 +47,7 @@ static ftl_runtime *open_without(const char *name)
     cr_assert_eq(stats_of(runtime).degraded, 0);
     message = (ftli_message){.type = 0};
     ftli_simulation_kill(runtime->kernel, actor); /* in the place of a receive */
-    if (strncmp(name, "finalizer", 9) == 0) /* which has no tick */
+    if (strncmp(name, "finalizer", 9) == 0)       /* which has no tick */
         ftli_actor_send(actor, FTLI_LANE_HIGH, &message);
     ftli_actor_run_within(actor, 0);
     run_for(runtime, FTLI_NS_PER_MS);
