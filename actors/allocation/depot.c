@@ -90,9 +90,12 @@ struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *depot, unsigned si
     return magazine;
 }
 
-struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *depot)
+struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *depot, uint32_t lane)
 {
-    return pop(depot, &depot->empty);
+    struct ftli_magazine *magazine = NULL;
+    for (uint32_t i = 0; magazine == NULL && i < FTLI_DEPOT_LANES; i++)
+        magazine = pop(depot, &depot->empty[(lane + i) % FTLI_DEPOT_LANES]);
+    return magazine;
 }
 
 struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *depot)
@@ -110,7 +113,8 @@ struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *depot)
 void ftli_depot_give(struct ftli_depot *depot, struct ftli_magazine *magazine, uint32_t lane)
 {
     bool empty = ftli_u32_load_relaxed(&magazine->count) == 0;
-    push(depot, empty ? &depot->empty : &depot->full[lane % FTLI_DEPOT_LANES][magazine->size_class], magazine);
+    lane %= FTLI_DEPOT_LANES;
+    push(depot, empty ? &depot->empty[lane] : &depot->full[lane][magazine->size_class], magazine);
 }
 
 uint64_t ftli_depot_bytes(const struct ftli_depot *depot)

@@ -16,7 +16,7 @@ struct ftli_depot_stack {
     ftli_atomic_u32 least;                 /* least depth since the trim looked: what nobody needed */
 };
 
-/* Full magazines lie in the lane of who gave them, and are taken from the taker's own lane first: so a thread gets its own headers
+/* Magazines lie in the lane of who gave them, and are taken from the taker's own lane first: so a thread gets its own headers
  * and blocks back while they are in its processor's cache. Whoever finds its lane empty takes from the others. */
 #define FTLI_DEPOT_LANES 8
 
@@ -25,7 +25,7 @@ struct ftli_depot {
     uint32_t most; /* reserved */
     ftli_atomic_u32 fresh;
     struct ftli_depot_stack full[FTLI_DEPOT_LANES][FTLI_CLASSES];
-    struct ftli_depot_stack empty;
+    struct ftli_depot_stack empty[FTLI_DEPOT_LANES];
     ftli_atomic_u32 starved; /* a drop found no empty one since the last refill: it makes none itself */
     ftli_atomic_u32 spares;  /* empty ones that a refill sees to; grows with starvation */
 };
@@ -36,9 +36,9 @@ void ftli_depot_fini(struct ftli_depot *);
 /* NULL: none in any lane. */
 struct ftli_magazine *ftli_depot_take_full(struct ftli_depot *, unsigned size_class, uint32_t lane);
 struct ftli_magazine *ftli_depot_take_full_from(struct ftli_depot *, unsigned size_class,
-                                                uint32_t lane);   /* of this one */
-struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *); /* NULL: none; a drop makes none */
-struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *); /* NULL: no memory */
+                                                uint32_t lane);                  /* of this one */
+struct ftli_magazine *ftli_depot_take_empty(struct ftli_depot *, uint32_t lane); /* NULL: none; a drop makes none */
+struct ftli_magazine *ftli_depot_make_empty(struct ftli_depot *);                /* NULL: no memory */
 /* By what is in it: to the full ones if it holds anything. */
 void ftli_depot_give(struct ftli_depot *, struct ftli_magazine *, uint32_t lane);
 

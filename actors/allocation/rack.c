@@ -151,7 +151,7 @@ static bool load_empty(struct ftli_rack *rack, struct ftli_device *device, unsig
     bool second = first && is_real(previous);
     if (!second && !reserve(rack, device, c))
         return false;
-    struct ftli_magazine *empty = ftli_depot_take_empty(&device->depot);
+    struct ftli_magazine *empty = ftli_depot_take_empty(&device->depot, rack->lane);
     if (empty == NULL && make)
         empty = ftli_depot_make_empty(&device->depot);
     if (empty == NULL) {
@@ -228,7 +228,7 @@ static bool load_full(struct ftli_rack *rack, struct ftli_device *device, unsign
 }
 
 /* Spare ones for those who only drop: a drop makes no magazine. How many they use up between two refills shows by what they miss. */
-static void leave_spares(struct ftli_device *device, unsigned c)
+static void leave_spares(struct ftli_device *device, unsigned c, uint32_t lane)
 {
     struct ftli_depot *depot = &device->depot;
     uint32_t spares = ftli_u32_load_relaxed(&depot->spares);
@@ -237,13 +237,13 @@ static void leave_spares(struct ftli_device *device, unsigned c)
         spares = 2 * spares < SPARES_MOST ? 2 * spares : SPARES_MOST;
         ftli_u32_store_relaxed(&depot->spares, spares);
     }
-    uint32_t there = ftli_depot_depth(depot, &depot->empty);
+    uint32_t there = ftli_depot_depth(depot, &depot->empty[lane % FTLI_DEPOT_LANES]);
     for (uint32_t n = 0; there + n < spares && n < SPARES_AT_ONCE; n++) {
         struct ftli_magazine *spare = ftli_depot_make_empty(depot);
         if (spare == NULL)
             return;
         ready(device, spare, c);
-        ftli_depot_give(depot, spare, 0);
+        ftli_depot_give(depot, spare, lane);
     }
 }
 
@@ -262,7 +262,7 @@ struct ftli_header *ftli_allocation_refill_ready(struct ftli_device *device, str
     if (!load_ready(rack, device, c))
         return NULL;
     if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&device->depot.starved) != 0))
-        leave_spares(device, c);
+        leave_spares(device, c, rack->lane);
     ftli_allocation_need_tick(device);
     return ftli_rack_take(rack, c);
 }
@@ -286,7 +286,7 @@ int ftli_allocation_refill(struct ftli_device *device, struct ftli_rack *rack, u
             loaded->entries[i] = ftli_table_handle(device->table, headers[i]);
         ftli_pointer_store_relaxed(&rack->top[c], loaded->entries + taken);
     }
-    leave_spares(device, c);
+    leave_spares(device, c, rack->lane);
     ftli_allocation_need_tick(device);
     *out = ftli_rack_take(rack, c);
     return FTL_OK;

@@ -9,7 +9,7 @@ static struct ftli_magazine *laid_out(const struct ftli_device *device, unsigned
 
 static struct ftli_magazine *lay_out(struct ftli_device *device, unsigned c)
 {
-    struct ftli_magazine *magazine = ftli_depot_take_empty(&device->depot);
+    struct ftli_magazine *magazine = ftli_depot_take_empty(&device->depot, 0);
     if (magazine == NULL)
         magazine = ftli_depot_make_empty(&device->depot);
     if (magazine == NULL)

@@ -36,8 +36,8 @@ Test(depot, keeps_full_ones_by_class_and_empty_ones_apart)
     cr_assert_null(ftli_depot_take_full(&depot, 3, 0));
     cr_assert_null(ftli_depot_take_full(&depot, 5, 0));
     cr_assert_eq(ftli_depot_take_full(&depot, 4, 0), c);
-    cr_assert_eq(ftli_depot_take_empty(&depot), d);
-    cr_assert_null(ftli_depot_take_empty(&depot));
+    cr_assert_eq(ftli_depot_take_empty(&depot, 0), d);
+    cr_assert_null(ftli_depot_take_empty(&depot, 0));
     cr_assert_eq(ftli_depot_bytes(&depot), 0);
     ftli_depot_fini(&depot);
 }

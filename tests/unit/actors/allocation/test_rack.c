@@ -174,7 +174,7 @@ Test(rack, stow_without_an_empty_magazine_declines)
     for (unsigned i = 0; i < N; i++) /* as calls without a port take them: no magazine is made for these */
         cr_assert_eq(ftli_allocation_take_small(device, 1, &headers[i]), FTL_OK);
     uint32_t fresh = ftli_u32_load_relaxed(&device->depot.fresh);
-    cr_assert_null(ftli_depot_take_empty(&device->depot));
+    cr_assert_null(ftli_depot_take_empty(&device->depot, 0));
     for (unsigned i = 0; i < N; i++)
         cr_assert_not(give(&rack, 1, headers[i]));
     cr_assert_eq(ftli_u32_load_relaxed(&device->depot.fresh), fresh, "a drop made a magazine");
