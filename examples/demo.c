@@ -413,9 +413,13 @@ static bool report(uint64_t tensors, const struct seen *fettle, const struct see
     snprintf(line, sizeof line, "         dropped %s = at once %s + by message %s", count_text(tensors).text,
              count_text(stats->immediate).text, count_text(stats->deferred).text);
     print_line(line, dropped_exact, "exact", "BROKEN");
-    snprintf(line, sizeof line, "         from drop to reclaimed   p50 %s   p99 %s   worst %s   (bound %s)",
-             time_text(stats->reclaim_p50_ns).text, time_text(stats->reclaim_p99_ns).text,
-             time_text(stats->reclaim_max_ns).text, time_text(bound_ns).text);
+    if (stats->deferred == 0) /* nothing was posted, so no time was taken */
+        snprintf(line, sizeof line, "         from drop to reclaimed   each in the drop itself   (bound %s)",
+                 time_text(bound_ns).text);
+    else
+        snprintf(line, sizeof line, "         from drop to reclaimed   p50 %s   p99 %s   worst %s   (bound %s)",
+                 time_text(stats->reclaim_p50_ns).text, time_text(stats->reclaim_p99_ns).text,
+                 time_text(stats->reclaim_max_ns).text, time_text(bound_ns).text);
     print_line(line, stats->reclaim_max_ns <= bound_ns, "kept", "missed");
     printf("         resident at the peak     live %s   Fettle %s   malloc %s\n",
            mib_text(fettle->peak_live_bytes).text, mib_text(fettle->peak_resident_bytes).text,
