@@ -20,9 +20,23 @@ struct ftli_extension {
     ftli_atomic_u32 shape;    /* cell of 8 dimensions; 0: in the header */
     ftli_atomic_u32 strides;  /* cell of 8 strides; 0: compact */
     ftli_atomic_u32 links;    /* first cell of children; the high bit is the spin bit */
-    ftli_atomic_u32 attempts; /* finalizer calls that failed */
-    ftli_atomic_u32 due_ms;   /* next attempt, milliseconds since open */
+    ftli_atomic_u32 attempts; /* finalizer calls that failed: before the last retry 16 | since 16, each 65,535 at most */
+    union {
+        ftli_atomic_u32 due_ms;      /* while it waits: its next attempt, milliseconds since open */
+        ftli_atomic_u32 last_status; /* else: what its finalizer returned last, if that was not 0 */
+    };
 };
+
+#define FTLI_ATTEMPTS_MOST 0xffffu
+FTLI_INLINE uint32_t ftli_attempts_since_retry(uint32_t attempts)
+{
+    return attempts & FTLI_ATTEMPTS_MOST;
+}
+
+FTLI_INLINE uint32_t ftli_attempts_in_all(uint32_t attempts)
+{
+    return (attempts >> 16) + ftli_attempts_since_retry(attempts);
+}
 
 static_assert(sizeof(struct ftli_extension) == FTLI_CELL_BYTES, "an extension is one cell");
 

@@ -55,6 +55,7 @@ enum ftli_header_flags {
     FTLI_HEADER_FINALIZED = 64,  /* its finalizer is done */
     FTLI_HEADER_BIG_SHAPE = 128, /* dimensions or strides lie in the extension */
     FTLI_HEADER_SCOPED = 256,    /* its scope counts it */
+    FTLI_HEADER_AWAITED = 512,   /* somebody waits for its end: the cleanup completes it, and wakes him */
 };
 
 FTLI_INLINE struct ftli_header *ftli_header_of_link(ftli_link *link)
@@ -145,6 +146,7 @@ enum ftli_purpose {
     FTLI_PURPOSE_GIVE_BACK = 3, /* to a shard: a FREE header whose block goes back; its drop was completed before */
     FTLI_PURPOSE_FINALIZED = 4, /* back to the cleanup: its finalizer returned 0 */
     FTLI_PURPOSE_FAILED = 5,    /* back to the cleanup: its finalizer returned something else */
+    FTLI_PURPOSE_RETRY = 6,     /* to the cleanup: out of the quarantine, as if it were dropped now */
 };
 
 FTLI_INLINE void ftli_header_address(struct ftli_header *header, enum ftli_purpose purpose, uint32_t lane,

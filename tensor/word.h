@@ -4,7 +4,8 @@
  *             (tests/model/word.pml states the same protocol).
  * Invariants  A word that is LIVE, or DROPPED with pins or MOVING, changes only by compare-and-swap, and every value
  *             expected holds the handle's generation. In any other state the slot has one owner (a magazine, a
- *             mailbox, the cleanup), who writes it by plain atomic stores.
+ *             mailbox, the cleanup), who writes it by plain atomic stores. QUARANTINED has none: whoever changes it to
+             RECLAIMING by compare-and-swap owns it from there on.
  *             Whoever brings (references, pins, MOVING) to (0, 0, 0) on a DROPPED word posts it, and nobody else.
  * Progress    Lock-free: a compare-and-swap fails only because another operation on the same tensor succeeded.
  *
@@ -218,6 +219,23 @@ FTLI_INLINE enum ftli_word_result ftli_word_fix(ftli_atomic_u64 *word, uint32_t 
     }
 }
 
+/* A pin of who marks a tensor whose end it waits for: LIVE, or DROPPED and pinned, so that it stays this tensor; and SLOW, so that
+ * its last drop looks at the marks. Given back by unpin, soon. */
+FTLI_INLINE enum ftli_word_result ftli_word_hold(ftli_atomic_u64 *word, uint32_t generation)
+{
+    uint64_t seen = ftli_u64_load_acquire(word);
+    for (;;) {
+        enum ftli_state state = ftli_word_state(seen);
+        bool held = state == FTLI_LIVE || (state == FTLI_DROPPED && ftli_word_pins(seen) != 0);
+        if (ftli_word_generation(seen) != generation || !held)
+            return FTLI_WORD_STALE;
+        if (ftli_word_pins(seen) >= FTLI_PINS_MOST)
+            return FTLI_WORD_AT_MOST;
+        if (ftli_u64_cas_acq_rel(word, &seen, (seen | FTLI_WORD_SLOW) + FTLI_WORD_PIN))
+            return FTLI_WORD_DONE;
+    }
+}
+
 /* SLOW on a live tensor: link() found that something must be finished when it dies. */
 FTLI_INLINE enum ftli_word_result ftli_word_slow(ftli_atomic_u64 *word, uint32_t generation)
 {
@@ -241,6 +259,17 @@ FTLI_INLINE void ftli_word_quarantine(ftli_atomic_u64 *word)
 {
     uint64_t seen = ftli_u64_load_relaxed(word);
     ftli_u64_store_release(word, (seen & ~FTLI_WORD_STATE) | FTLI_QUARANTINED);
+}
+
+/* An operator has it retried: who succeeds owns the header, once, and posts it. pairs: word-owned */
+FTLI_INLINE bool ftli_word_retry(ftli_atomic_u64 *word, uint32_t generation)
+{
+    uint64_t seen = ftli_u64_load_acquire(word);
+    do {
+        if (ftli_word_generation(seen) != generation || ftli_word_state(seen) != FTLI_QUARANTINED)
+            return false;
+    } while (!ftli_u64_cas_acq_rel(word, &seen, (seen & ~FTLI_WORD_STATE) | FTLI_RECLAIMING));
+    return true;
 }
 
 /* reclaim: FREE in the next generation, or RETIRED if there is none. True: the slot may be given out again. */

@@ -100,6 +100,8 @@ void ftli_allocation_abandon(struct ftli_device *, struct ftli_header *);
 /* ---- looking after it */
 /* Everything that waits in shards is taken in: by drain, by a tick, under pressure. Returns what was left to others. */
 uint32_t ftli_allocation_collect(struct ftli_device *);
+/* The same, and whoever holds a shard is waited for: what was posted before the call is done after it. Holding no token. */
+void ftli_allocation_collect_all(struct ftli_device *);
 /* What the depot has had too much of since the last trim goes back to its slabs. 1: halves all; 2: everything. */
 void ftli_allocation_trim(struct ftli_device *, unsigned force);
 /* What lies on shelves goes back to the heaps: all, or of those that nobody took from since the last call. */

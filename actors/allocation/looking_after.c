@@ -234,7 +234,7 @@ struct ftli_spare_swept ftli_allocation_give_back_headers(struct ftli_device *de
 }
 
 /* Whoever holds a shard at this moment has its mail in hand, or stands before it: it is waited for. Nothing else is held. */
-static void collect_all(struct ftli_device *device)
+void ftli_allocation_collect_all(struct ftli_device *device)
 {
     for (uint32_t i = 0; i < device->shard_count; i++) {
         struct ftli_shard *shard = &device->shards[i];
@@ -248,7 +248,7 @@ static void collect_all(struct ftli_device *device)
 void ftli_allocation_relieve(struct ftli_device *device)
 {
     ftli_allocation_trim(device, 2);
-    collect_all(device);
+    ftli_allocation_collect_all(device);
     (void)ftli_allocation_purge(device, 0, 0);
 }
 

@@ -84,9 +84,8 @@ static void take_in(struct ftli_shard *shard, struct ftli_header *header, uint64
         ftli_shard_give_bare(shard, header);
         return;
     }
-    bool again = ftli_word_reclaim(&header->word);
-    count_completion(shard, header, block_bytes, now_ns);
-    if (again)
+    count_completion(shard, header, block_bytes, now_ns); /* before the word, which who awaits it reads */
+    if (ftli_word_reclaim(&header->word))
         ftli_shard_give_bare(shard, header);
     else
         ftli_table_retire(shard->device->table, header);

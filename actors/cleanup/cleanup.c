@@ -42,7 +42,9 @@ void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *he
 {
     uint64_t committed = ftli_allocation_committed(cleanup->device);
     uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
-    unsigned lane = bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
+    bool is_awaited = (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_AWAITED) != 0;
+    unsigned lane =
+        is_awaited || bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
     if (FTLI_UNLIKELY(committed >= cleanup->emergency_bytes))
         lane = FTLI_LANE_EMERGENCY;
     (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(ftli_header_own_bytes(header)));
@@ -66,6 +68,20 @@ void ftli_cleanup_read_backlog(const struct ftli_cleanup *cleanup, struct ftli_c
     ftli_actor_read(cleanup->actor, &figures);
     *out = (struct ftli_cleanup_backlog){
         .messages = pending.tensors, .bytes = pending.bytes, .oldest_ns = figures.oldest_ns};
+}
+
+bool ftli_cleanup_send_retry(struct ftli_cleanup *cleanup, struct ftli_header *header, uint32_t generation)
+{
+    (void)ftli_u64_fetch_add_acq_rel(&cleanup->retrying, 1); /* pairs: retrying */
+    if (!ftli_word_retry(&header->word, generation)) {
+        (void)ftli_u64_fetch_add_acq_rel(&cleanup->retrying, UINT64_MAX);
+        return false;
+    }
+    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(ftli_header_own_bytes(header)));
+    ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
+    ftli_header_address(header, FTLI_PURPOSE_RETRY, FTLI_LANE_HIGH, ftli_header_parity(header));
+    ftli_actor_post(cleanup->actor, FTLI_LANE_HIGH, &header->u.link);
+    return true;
 }
 
 void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
@@ -100,37 +116,60 @@ static void set_flags(struct ftli_header *header, uint32_t flags)
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | flags);
 }
 
-static void tell_of_quarantine(struct ftli_cleanup *cleanup, const struct ftli_header *header, uint64_t bytes,
-                               const char *why)
+/* What a report says of a header, read while it is ours: once it is QUARANTINED an operator may have it retried. */
+struct kept {
+    uint64_t tensor, bytes;
+    uint32_t attempts;
+    int status;
+    const char *site;
+};
+
+static struct kept read_kept(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
 {
     const struct ftli_extension *extension = extension_of(cleanup, header);
-    uint32_t attempts = extension == NULL ? 0 : ftli_u32_load_relaxed(&extension->attempts);
-    struct ftli_event_news news = {.kind = FTL_EVENT_QUARANTINE,
-                                   .bytes = bytes,
-                                   .count = attempts,
-                                   .tensor = ftli_table_handle(cleanup->table, header),
-                                   .subject = "cleanup"};
-    if (extension != NULL && ftli_pointer_load_acquire(&extension->site) != NULL)
-        news.subject = ftli_pointer_load_acquire(&extension->site);
-    ftli_events_post(cleanup->events, &news,
-                     "a tensor of %llu bytes is set aside, memory and all: %s; its finalizer failed %u times",
-                     (unsigned long long)bytes, why, attempts);
+    struct kept kept = {.tensor = ftli_table_handle(cleanup->table, header), .bytes = ftli_header_own_bytes(header)};
+    if (extension != NULL) {
+        kept.attempts = ftli_attempts_in_all(ftli_u32_load_relaxed(&extension->attempts));
+        kept.status = kept.attempts != 0 ? (int)ftli_u32_load_relaxed(&extension->last_status) : 0;
+        kept.site = ftli_pointer_load_acquire(&extension->site);
+    }
+    return kept;
 }
 
-/* Kept, with its memory, because it may not be freed: its finalizer never worked, or its state is not what it must be. */
-static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header, const char *why)
+static void tell_of_quarantine(struct ftli_cleanup *cleanup, const struct kept *kept, const char *why)
+{
+    struct ftli_event_news news = {.kind = FTL_EVENT_QUARANTINE,
+                                   .bytes = kept->bytes,
+                                   .count = kept->attempts,
+                                   .tensor = kept->tensor,
+                                   .subject = kept->site != NULL ? kept->site : "cleanup"};
+    ftli_events_post(cleanup->events, &news,
+                     "a tensor of %llu bytes is set aside, memory and all: %s; its finalizer failed %u times, the last "
+                     "time with status %d",
+                     (unsigned long long)kept->bytes, why, kept->attempts, kept->status);
+}
+
+/* In and out again: the counts of what is in quarantine now. They have one writer, this actor, but are not monotone. CORE.md law 1
+ * holds all the same: who leaves is taken off before its completion is counted, in another block, which a snapshot reads before
+ * this one; so it may see neither of the two for a moment (the tensor is pending then, as it is), and never both. */
+static void count_quarantined(struct ftli_cleanup *cleanup, const struct ftli_header *header, uint64_t one)
 {
     uint64_t bytes = ftli_header_own_bytes(header);
     uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
-    uint32_t parity = ftli_header_parity(header);
+    ftli_u64_add_owner(&cleanup->counters.quarantined_bytes, one * bytes);
+    ftli_u64_add_owner(&cleanup->counters.quarantined_block_bytes, one * block_bytes);
+    ftli_u64_add_owner(&cleanup->counters.quarantined_by_parity[ftli_header_parity(header)], one);
+}
+
+/* Kept, with its memory, because it may not be freed: its finalizer never worked, or its state is not what it must be. It is in no
+ * container: the table knows it. The word comes last, since who awaits it reads that. */
+static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header, const char *why)
+{
+    struct kept kept = read_kept(cleanup, header);
+    count_quarantined(cleanup, header, 1);
     ftli_word_quarantine(&header->word);
-    header->u.link.next = cleanup->quarantine;
-    cleanup->quarantine = &header->u.link;
-    ftli_u64_add_owner(&cleanup->counters.quarantined_bytes, bytes);
-    ftli_u64_add_owner(&cleanup->counters.quarantined_block_bytes, block_bytes);
-    ftli_u64_add_owner(&cleanup->counters.quarantined_by_parity[parity], 1);
     ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
-    tell_of_quarantine(cleanup, header, bytes, why);
+    tell_of_quarantine(cleanup, &kept, why);
 }
 
 /* What a completion must look like: nobody refers to it, nobody has it pinned, and it is ours. */
@@ -166,8 +205,15 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
             return;
         }
     }
-    if ((flags & FTLI_HEADER_VIEW) != 0)
-        cleanup->drop_reference(cleanup->user, ftli_u64_load_relaxed(&extension->root), parity);
+    if ((flags & FTLI_HEADER_VIEW) != 0) { /* once, also if what follows finds that it may not go */
+        uint64_t root = ftli_u64_load_relaxed(&extension->root);
+        ftli_u64_store_release(&extension->root, 0);
+        if (root != 0)
+            cleanup->drop_reference(cleanup->user, root, parity);
+    }
+    /* Nothing is left that says "unfinished": so await tells a word that is FREE for good from that of a drop which will find a mark. */
+    if ((flags & (FTLI_HEADER_FINALIZER | FTLI_HEADER_AWAITED)) != 0)
+        set_flags(header, flags & ~(uint32_t)(FTLI_HEADER_FINALIZER | FTLI_HEADER_AWAITED));
     ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
     ftli_cleanup_complete(cleanup, header);
 }
@@ -183,17 +229,17 @@ void ftli_cleanup_complete(struct ftli_cleanup *cleanup, struct ftli_header *hea
     ftli_allocation_post(cleanup->device, header);
 }
 
-static void send_finalize(struct ftli_cleanup *cleanup, struct ftli_header *header)
+static void send_finalize(struct ftli_cleanup *cleanup, struct ftli_header *header, unsigned lane)
 {
     struct ftli_finalizer_worker *worker = &cleanup->workers[cleanup->next_worker++ % cleanup->worker_count];
-    ftli_actor_post(worker->actor, FTLI_LANE_HIGH, &header->u.link);
+    ftli_actor_post(worker->actor, lane, &header->u.link);
 }
 
 static uint64_t retry_delay_ns(const struct ftli_cleanup *cleanup, uint32_t attempts)
 {
     double delay = (double)cleanup->settings->retry_first_ns;
     double most = (double)cleanup->settings->retry_most_ns;
-    for (uint32_t i = 1; i < attempts && delay < most; i++)
+    for (uint32_t i = 1; i < ftli_attempts_since_retry(attempts) && delay < most; i++)
         delay *= cleanup->settings->retry_factor;
     return (uint64_t)(delay < most ? delay : most);
 }
@@ -204,7 +250,9 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     struct ftli_extension *extension = extension_of(cleanup, header);
     uint64_t now_ns = ftli_now_ns(context);
     uint64_t posted_ns = ftli_u64_load_relaxed(&header->dimensions_low);
-    uint32_t attempts = ftli_u32_load_relaxed(&extension->attempts) + 1;
+    uint32_t attempts = ftli_u32_load_relaxed(&extension->attempts);
+    if (ftli_attempts_since_retry(attempts) < FTLI_ATTEMPTS_MOST)
+        attempts++;
     ftli_u32_store_release(&extension->attempts, attempts);
     ftli_u64_add_owner(&cleanup->retried, 1);
     uint64_t deadline_ns = posted_ns + (uint64_t)cleanup->settings->deadline_ns;
@@ -215,7 +263,7 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     }
     uint64_t delay_ns = retry_delay_ns(cleanup, attempts);
     if (now_ns + delay_ns > deadline_ns)
-        delay_ns = deadline_ns - now_ns; /* the emergency try, at the deadline */
+        delay_ns = deadline_ns - now_ns; /* the emergency cleanup: one last try, at the deadline */
     ftli_u32_store_release(&extension->due_ms, (uint32_t)((now_ns + delay_ns - cleanup->opened_ns + MS - 1) / MS));
     header->u.link.next = cleanup->waiting;
     cleanup->waiting = &header->u.link;
@@ -230,11 +278,17 @@ static void put_by(struct ftli_cleanup *cleanup)
     (void)ftli_allocation_clear_tray(cleanup->device);
 }
 
+static bool is_last_try(const struct ftli_cleanup *cleanup, const struct ftli_header *header, uint64_t now_ns)
+{
+    return now_ns >= ftli_u64_load_relaxed(&header->dimensions_low) + (uint64_t)cleanup->settings->deadline_ns;
+}
+
 /* Waits that are over. */
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_cleanup *cleanup = state;
-    uint32_t now_ms = (uint32_t)((ftli_now_ns(context) - cleanup->opened_ns) / MS);
+    uint64_t now_ns = ftli_now_ns(context);
+    uint32_t now_ms = (uint32_t)((now_ns - cleanup->opened_ns) / MS);
     uint64_t next_ms = UINT64_MAX;
     put_by(cleanup);
     ftli_link *link = cleanup->waiting;
@@ -245,7 +299,7 @@ static int on_tick(void *state, ftli_context *context)
         uint32_t due_ms = ftli_u32_load_relaxed(&extension_of(cleanup, header)->due_ms);
         if (due_ms <= now_ms) {
             ftli_u64_add_owner(&cleanup->waiting_count, UINT64_MAX);
-            send_finalize(cleanup, header);
+            send_finalize(cleanup, header, is_last_try(cleanup, header, now_ns) ? FTLI_LANE_EMERGENCY : FTLI_LANE_HIGH);
         } else {
             link->next = cleanup->waiting;
             cleanup->waiting = link;
@@ -259,6 +313,29 @@ static int on_tick(void *state, ftli_context *context)
     return FTL_OK;
 }
 
+static void begin(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    if ((flags_of(header) & (FTLI_HEADER_FINALIZER | FTLI_HEADER_FINALIZED)) == FTLI_HEADER_FINALIZER)
+        send_finalize(cleanup, header, FTLI_LANE_HIGH);
+    else
+        finish(cleanup, header);
+}
+
+/* Out of the quarantine: the deadline and the waits begin anew (its sender wrote the time), the tries are counted on. */
+static void on_retry(struct ftli_cleanup *cleanup, struct ftli_header *header)
+{
+    struct ftli_extension *extension = extension_of(cleanup, header);
+    if (extension != NULL) {
+        uint32_t tries = ftli_attempts_in_all(ftli_u32_load_relaxed(&extension->attempts));
+        tries = tries < FTLI_ATTEMPTS_MOST ? tries : FTLI_ATTEMPTS_MOST;
+        ftli_u32_store_release(&extension->attempts, tries << 16);
+    }
+    count_quarantined(cleanup, header, UINT64_MAX);
+    (void)ftli_u64_fetch_add_acq_rel(&cleanup->retrying, UINT64_MAX); /* pairs: retrying */
+    ftli_header_address(header, FTLI_PURPOSE_DROP, ftli_header_lane(header), ftli_header_parity(header));
+    begin(cleanup, header);
+}
+
 static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
 {
     struct ftli_cleanup *cleanup = state;
@@ -268,10 +345,10 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
     switch (ftli_header_purpose(header)) {
     case FTLI_PURPOSE_DROP:
         ftli_word_reclaiming(&header->word);
-        if ((flags_of(header) & (FTLI_HEADER_FINALIZER | FTLI_HEADER_FINALIZED)) == FTLI_HEADER_FINALIZER)
-            send_finalize(cleanup, header);
-        else
-            finish(cleanup, header);
+        begin(cleanup, header);
+        break;
+    case FTLI_PURPOSE_RETRY:
+        on_retry(cleanup, header);
         break;
     case FTLI_PURPOSE_FINALIZED:
         set_flags(header, flags_of(header) | FTLI_HEADER_FINALIZED);
@@ -309,6 +386,8 @@ static void after_batch(void *state, ftli_context *context)
     if (ftli_cleanup_is_at_once(cleanup))
         put_by(cleanup);
     ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
+    (void)ftli_u64_fetch_add_seq_cst(&cleanup->passes, 1); /* pairs: await-pass */
+    ftli_event_signal_all(&cleanup->reclaimed);
     if (cleanup
             ->cascaded) /* a chain has one message at a time, which is never a batch: it would go on at each batch's age only */
         ftli_actor_run_within(cleanup->actor, 0);
@@ -359,8 +438,10 @@ static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, 
                            ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
                            ftli_pointer_load_acquire(&extension->finalizer_user));
     ftli_u64_add_owner(&worker->calls, 1);
-    if (status != 0)
+    if (status != 0) {
         ftli_u64_add_owner(&worker->failures, 1);
+        ftli_u32_store_release(&extension->last_status, (uint32_t)status);
+    }
     ftli_header_address(header, status == 0 ? FTLI_PURPOSE_FINALIZED : FTLI_PURPOSE_FAILED, ftli_header_lane(header),
                         ftli_header_parity(header));
     ftli_actor_post(cleanup->actor, FTLI_LANE_HIGH, item);

@@ -4,7 +4,8 @@
  *           it. The cleanup has its finalizer run (on a worker), gives up its links and its root, validates, and sends it
  *           on to the shard of its block, which completes it.
  * Threads   ftli_cleanup_send_drop by any thread, in signal handlers too: it allocates nothing, waits for nobody, cannot fail.
- * States    DROPPED -> RECLAIMING here; -> FREE in the shard; or -> QUARANTINED here, with a report.
+ * States    DROPPED -> RECLAIMING here; -> FREE in the shard; or -> QUARANTINED here, with a report. An operator's retry:
+ *           QUARANTINED -> RECLAIMING by whom he asks, and back to here.
  */
 #ifndef FTLI_ACTORS_CLEANUP_CLEANUP_H
 #define FTLI_ACTORS_CLEANUP_CLEANUP_H
@@ -111,11 +112,13 @@ struct ftli_cleanup {
     struct ftli_events *events; /* who hears of a quarantine; may be NULL */
     /* the actor's alone */
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
-    ftli_link *quarantine;
     uint32_t next_worker;
     bool cascaded; /* in this run */
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;
+    ftli_atomic_u64 retrying; /* sent by operators and still counted as quarantined: drain waits for them */
+    ftli_atomic_u64 passes;   /* runs of the actor. pairs: await-pass */
+    ftli_event reclaimed;     /* signalled after each: who awaits one tensor looks again */
     ftli_atomic_u64 done;     /* of what was sent: what it has sent on, completed or quarantined */
     ftli_histogram latencies; /* of what it completed itself */
     struct ftli_parcels parcels;
@@ -148,6 +151,12 @@ void ftli_cleanup_send_parcel(struct ftli_cleanup *, struct ftli_parcel *);
 /* Pressure is so that nothing waits for others. */
 bool ftli_cleanup_is_at_once(const struct ftli_cleanup *);
 
+/* Has a quarantined tensor begin again. False: it is not in quarantine (any more), and nothing happened. Any thread, not in signal
+ * handlers. */
+bool ftli_cleanup_send_retry(struct ftli_cleanup *, struct ftli_header *, uint32_t generation);
+
+/* A parcel that is not counted yet holds this tensor, named by the handle of its header's next one. Reads them all. */
+bool ftli_parcels_hold(const struct ftli_cleanup *, uint64_t next_id);
 /* For the mailbox: when the header was posted. */
 uint64_t ftli_cleanup_sent_ns(const ftli_link *item);
 /* Runs the cleanup on this thread, for a few messages, if nobody else does: a new that would else take fresh memory. False: somebody

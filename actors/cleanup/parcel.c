@@ -119,6 +119,22 @@ static uint64_t block_bytes_of(const struct ftli_cleanup *cleanup, const struct 
     return bytes;
 }
 
+/* Of one that is counted `count` is 0. pairs: parcel-count, with its receiver: who reads 0 sees the counters */
+bool ftli_parcels_hold(const struct ftli_cleanup *cleanup, uint64_t next_id)
+{
+    const struct ftli_parcels *pool = &cleanup->parcels;
+    uint64_t base = ftli_handle_make(cleanup->table->runtime, 0, 0), mask = ftli_handle_make(1, 0, 0) - 1;
+    uint32_t n = ftli_u32_load_acquire(&pool->fresh);
+    for (uint32_t i = 0; i < n && i < pool->most; i++) {
+        const struct ftli_parcel *parcel = &pool->parcels[i];
+        uint32_t count = ftli_u32_load_acquire(&parcel->count);
+        for (uint32_t k = 0; k < count && k < FTLI_PARCEL_MOST; k++)
+            if (((ftli_u64_load_relaxed(&parcel->entries[k]) - base) & mask) == next_id - base)
+                return true;
+    }
+    return false;
+}
+
 void ftli_parcels_sum(const struct ftli_cleanup *cleanup, struct ftli_parcels_sum *out)
 {
     const struct ftli_parcels *pool = &cleanup->parcels;
@@ -172,7 +188,7 @@ void ftli_cleanup_on_parcel(struct ftli_cleanup *cleanup, struct ftli_parcel *pa
     ftli_u64_add_owner(&cleanup->received, count);
     ftli_u64_add_owner(&cleanup->done, all_sent);
     ftli_u64_store_relaxed(&parcel->opened_ns, 0);
-    ftli_u32_store_release(&parcel->count, 0);
+    ftli_u32_store_release(&parcel->count, 0); /* pairs: parcel-count */
     ftli_u32_store_release(&parcel->ready, count);
     push(&cleanup->parcels.returned[parcel->lane % FTLI_PARCEL_LANES], parcel);
     ftli_actor_run_within(cleanup->actor, FTLI_PARCEL_REST_NS); /* if nobody takes it */

@@ -59,6 +59,7 @@ static int close_alone(ftl_runtime *runtime, ftl_close_report *own)
     ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_CLOSING);
     ftli_port_shut_all(runtime);
     ftli_event_signal_all(ftli_allocation_completed(runtime->device)); /* a new that waits for memory gives up */
+    ftli_event_signal_all(&runtime->cleanup.reclaimed);                /* and who awaits a tensor */
     (void)ftli_drain(runtime, runtime->topology->drain_on_close_ns, true);
     if (!ftli_port_close_all(runtime, CALLS_END_NS))
         return ftli_fail(FTL_EBUSY, "a thread is inside a call of this runtime");

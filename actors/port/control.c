@@ -5,6 +5,7 @@
 
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
+#include "actors/port/quarantine.h"
 
 struct answer {
     ftl_write_fn write;
@@ -194,11 +195,15 @@ int ftl_runtime_control(ftl_runtime *runtime, const char *request, ftl_write_fn 
     int status = ftli_port_is_inherited(runtime)
                      ? ftli_fail(FTL_ENOTSUP, "not in a forked child")
                      : ftli_fail(FTL_ENOTSUP,
-                                 "request: \"%.40s\" is not known; there are stats, check, leaks, topology", request);
+                                 "request: \"%.40s\" is not known; there are stats, check, leaks, topology, quarantine, "
+                                 "retry HANDLE",
+                                 request);
     struct answer answer = {write, user, 0};
     for (unsigned i = 0; i < sizeof words / sizeof words[0] && !ftli_port_is_inherited(runtime); i++)
         if (strcmp(request, words[i].word) == 0)
             status = words[i].answer(runtime, &answer);
+    if (ftli_quarantine_is_asked(request) && !ftli_port_is_inherited(runtime))
+        status = ftli_quarantine_answer(runtime, request, write, user);
     ftli_runtime_leave(runtime);
     return status;
 }

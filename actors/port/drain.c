@@ -13,9 +13,11 @@
 static uint64_t undone(struct ftl_runtime *runtime, uint32_t parity, uint64_t *done)
 {
     struct ftli_totals totals;
+    /* First: what an operator has retried is counted as quarantined until the cleanup has it, and then as pending. pairs: retrying */
+    uint64_t retrying = ftli_u64_load_acquire(&runtime->cleanup.retrying);
     ftli_runtime_totals(runtime, &totals);
     *done = totals.completed[parity] + totals.quarantined_by_parity[parity];
-    return totals.deferred[parity] - *done;
+    return totals.deferred[parity] - *done + retrying;
 }
 
 /* Drops that lie in ports' outboxes are on nobody's way yet. Looked at again as long as drain waits: a thread may be inside. */

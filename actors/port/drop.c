@@ -5,8 +5,9 @@
 #include "tensor/extension.h"
 #include "tensor/registry.h"
 
-#define NEEDS_CLEANUP (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW | FTLI_HEADER_MESSAGE)
-#define IN_PLACE      (FTLI_HEADER_SAMPLED | FTLI_HEADER_SCOPED | FTLI_HEADER_BIG_SHAPE)
+#define NEEDS_CLEANUP \
+    (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW | FTLI_HEADER_MESSAGE | FTLI_HEADER_AWAITED)
+#define IN_PLACE (FTLI_HEADER_SAMPLED | FTLI_HEADER_SCOPED | FTLI_HEADER_BIG_SHAPE)
 
 static uint32_t flags_of(const struct ftli_header *header)
 {
@@ -92,9 +93,9 @@ void ftli_deliver(struct ftl_runtime *runtime, struct ftli_header *header)
         ftli_cleanup_send_drop(&runtime->cleanup, header);
         return;
     }
-    ftli_word_reclaiming(&header->word);
     ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(runtime->kernel));
     ftli_header_address(header, FTLI_PURPOSE_RECLAIM, FTLI_LANE_NORMAL, ftli_header_parity(header));
+    ftli_word_reclaiming(&header->word); /* after the purpose, by which await tells whose it is */
     ftli_allocation_post(runtime->device, header);
 }
 

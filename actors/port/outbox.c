@@ -6,7 +6,8 @@
 #define UNPACK_LEAST    2
 #define RECORD_ID_SHIFT 26 /* from an offset in the table to the number in a record */
 #define OLD_NS          (UINT64_C(25) * 1000 * 1000)
-#define NOT_IN_PLACE    (FTLI_HEADER_LARGE | FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)
+#define NOT_IN_PLACE \
+    (FTLI_HEADER_LARGE | FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW | FTLI_HEADER_AWAITED)
 
 static struct ftli_parcel *open_parcel(const struct ftli_port *port, uint32_t parity)
 {

@@ -100,21 +100,27 @@ typedef struct {
  * FTL_ENOTSUP  forked child */
 FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
 
-/* One word in, lines of text out, through write, on the calling thread; write may stop it (nonzero), and must not
+/* One request in, lines of text out, through write, on the calling thread; write may stop it (nonzero), and must not
  * close.
  *
- *   stats     one figure of ftl_stats a line
- *   check     compares all counters with what is there: "good", or what is broken
- *   leaks     ftl_leak_scan, one row a line
- *   topology  groups, actors, and what differs from the standard
+ *   stats         one figure of ftl_stats a line
+ *   check         compares all counters with what is there: "good", or what is broken
+ *   leaks         ftl_leak_scan, one row a line
+ *   topology      groups, actors, and what differs from the standard
+ *   quarantine    a tensor that was given up a line: handle, bytes, how often its finalizer was tried and what it
+ *                 returned last, label, tag, site; then their sum
+ *   retry HANDLE  a tensor of that list, 0x..: its finalizer is tried again, now and as after a drop, up to the
+ *                 deadline; ftl_tensor_await waits for what comes of it. Once: who asks too late is refused. retry all:
+ *                 whatever is in quarantine
  *
  * [w] check: some 20 ms; leaks: as ftl_leak_scan
- * FTL_EINVAL     runtime, request or write NULL
+ * FTL_EINVAL     runtime, request or write NULL; retry: no handle, or of a tensor that is alive
  * FTL_ENOTSUP    another request; forked child
- * FTL_EBUSY      check: tensors came and went at every look
+ * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed
+ * FTL_ESTALE     retry: there is no such tensor, or no more
  * FTL_EINTERNAL  check: broken
  * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan
- * FTL_ECLOSED    the runtime is closed */
+ * FTL_ECLOSED    the runtime is closed; retry: or closing */
 FTL_API FTL_CHECK int ftl_runtime_control(ftl_runtime *, const char *request, ftl_write_fn, void *user);
 
 /* ---- closing ------------------------------------------------------------------------------------------ */

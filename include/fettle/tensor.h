@@ -77,6 +77,18 @@ FTL_API FTL_CHECK int ftl_tensor_retain(ftl_tensor);
  * FTL_ECLOSED  its runtime is closed */
 FTL_API int ftl_tensor_drop(ftl_tensor);
 
+/* Waits until the tensor of this handle is reclaimed: the stale handle is the ticket of its drop. While somebody still owns
+ * a reference or a pin it waits for him too; a drop that it waits for takes the way through the cleanup, at once. By then
+ * the finalizer is done, and the figures count it. timeout_ns 0: only look; <0: no limit. In a topology without threads
+ * this thread does the work meanwhile. FTL_OK: reclaimed, also long ago, or {0}. [w] timeout_ns
+ * FTL_ETIMEDOUT  not yet
+ * FTL_EINTERNAL  it is quarantined (ftl_runtime_control, "quarantine" and "retry")
+ * FTL_EBUSY      not yet, and from a finalizer or callback, which may only look
+ * FTL_ESTALE     there was never such a tensor
+ * FTL_ECLOSED    closed; or closing, and not reclaimed yet
+ * FTL_ENOTSUP    forked child, and not reclaimed before the fork */
+FTL_API FTL_CHECK int ftl_tensor_await(ftl_tensor, int64_t timeout_ns);
+
 /* The address, for as long as you own a reference; makes the tensor immovable for its life (for a view: the tensor it
  * looks into). Prefer pin: it is safe without a reference too. [lf]
  * NULL: stale, {0}, or its runtime is closed; ftl_last_error says so. */

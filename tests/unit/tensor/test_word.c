@@ -203,6 +203,46 @@ Test(word, the_owner_of_a_dropped_tensor_takes_it_to_its_end)
     cr_assert_eq(get(), ftli_word_make(GENERATION + 1, FTLI_FREE));
 }
 
+Test(word, a_hold_keeps_the_tensor_and_takes_the_fast_ways_out)
+{
+    set(live(1, 0, FTLI_WORD_FIXED));
+    cr_assert_eq(ftli_word_hold(&word, GENERATION), FTLI_WORD_DONE);
+    cr_assert_eq(get(), live(1, 1, FTLI_WORD_FIXED | FTLI_WORD_SLOW));
+    cr_assert_not(ftli_word_drop_fast(&word, GENERATION));
+    cr_assert_eq(ftli_word_drop(&word, GENERATION, true), FTLI_WORD_GUARDED);
+    cr_assert_eq(ftli_word_hold(&word, GENERATION), FTLI_WORD_DONE, "it is pinned: it stays this tensor");
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(ftli_word_unpin(&word, GENERATION), FTLI_WORD_DONE);
+    cr_assert_eq(ftli_word_unpin(&word, GENERATION), FTLI_WORD_POST);
+    cr_assert_eq(ftli_word_hold(&word, GENERATION), FTLI_WORD_STALE, "it is somebody's");
+    set(live(2, 0, FTLI_WORD_MOVING));
+    cr_assert_eq(ftli_word_hold(&word, GENERATION), FTLI_WORD_DONE);
+    cr_assert_eq(get(), live(2, 1, FTLI_WORD_MOVING | FTLI_WORD_SLOW), "its memory is not touched");
+    set(live(1, FTLI_PINS_MOST, 0));
+    cr_assert_eq(ftli_word_hold(&word, GENERATION), FTLI_WORD_AT_MOST);
+    for (uint64_t state = FTLI_RECLAIMING; state <= FTLI_RETIRED; state++) {
+        set(ftli_word_make(GENERATION, FTLI_WORD_PIN | state));
+        cr_assert_eq(ftli_word_hold(&word, GENERATION), FTLI_WORD_STALE);
+    }
+    set(live(1, 1, 0));
+    cr_assert_eq(ftli_word_hold(&word, GENERATION - 1), FTLI_WORD_STALE);
+    cr_assert_eq(get(), live(1, 1, 0));
+}
+
+Test(word, out_of_quarantine_once)
+{
+    set(dropped(0, FTLI_WORD_SLOW));
+    cr_assert_not(ftli_word_retry(&word, GENERATION));
+    ftli_word_reclaiming(&word);
+    cr_assert_not(ftli_word_retry(&word, GENERATION));
+    ftli_word_quarantine(&word);
+    cr_assert_not(ftli_word_retry(&word, GENERATION + 1));
+    cr_assert(ftli_word_retry(&word, GENERATION));
+    cr_assert_eq(ftli_word_state(get()), FTLI_RECLAIMING);
+    cr_assert_not(ftli_word_retry(&word, GENERATION));
+    cr_assert(ftli_word_reclaim(&word));
+}
+
 Test(word, a_sampled_death_ends_at_once_if_nothing_else_is_there)
 {
     uint64_t flags = FTLI_WORD_SLOW | FTLI_WORD_FIXED;

@@ -101,6 +101,81 @@ Test(cleanup, over_its_limit_the_quarantine_refuses_new)
     cr_assert_eq(close_cleanly(tries.runtime).quarantined, 2);
 }
 
+static void retry(ftl_runtime *runtime, ftl_tensor tensor)
+{
+    cr_assert(ftli_cleanup_send_retry(&runtime->cleanup, header_of(tensor), ftli_handle_generation(tensor.id)));
+    cr_assert_not(ftli_cleanup_send_retry(&runtime->cleanup, header_of(tensor), ftli_handle_generation(tensor.id)));
+}
+
+/* A retry is as a drop made now: the deadline and the waits begin anew. The counts move with it, and the limit lets new in again. */
+Test(cleanup, a_retry_begins_anew_and_ends_in_either_way)
+{
+    struct tries tries = {.fail_first = UINT32_MAX};
+    ftl_tensor other = {0};
+    tries.runtime = open_simulated("actors.cleanup.retry: {first: 1ms, factor: 2, most: 64ms}\n"
+                                   "actors.cleanup.deadline: 100ms\nactors.cleanup.quarantine_limit: 4KiB\n"
+                                   "actors.cleanup.batch: {messages: 1, age: 0ms}");
+    ftl_tensor tensor = doomed(&tries, 5000);
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    run_for(tries.runtime, SECOND);
+    cr_assert_eq(tries.calls, 8);
+    cr_assert_eq(ftl_bytes_new(tries.runtime, 100 * KIB, NULL, &other), FTL_ELIMIT);
+    retry(tries.runtime, tensor);
+    cr_assert_eq(ftl_runtime_drain(tries.runtime, 0), FTL_ETIMEDOUT, "an operator's retry is waited for");
+    cr_assert_eq(ftl_tensor_await(tensor, 1000 * 1000), FTL_ETIMEDOUT);
+    ftl_stats stats = stats_of(tries.runtime);
+    cr_assert_eq(stats.quarantined + stats.quarantined_bytes, 0);
+    cr_assert_eq(stats.pending_bytes, 5000);
+    must_agree(tries.runtime);
+    cr_assert_eq(ftl_tensor_await(tensor, -1), FTL_EINTERNAL);
+    cr_assert_eq(tries.calls, 16, "as often as the first time; was %u", tries.calls);
+    stats = stats_of(tries.runtime);
+    cr_assert_eq(stats.quarantined, 1);
+    cr_assert_eq(stats.quarantined_bytes, 5000);
+    must_agree(tries.runtime);
+    tries.fail_first = 18;
+    retry(tries.runtime, tensor);
+    cr_assert_eq(ftl_tensor_await(tensor, -1), FTL_OK);
+    cr_assert_eq(tries.calls, 19);
+    stats = stats_of(tries.runtime);
+    cr_assert_eq(stats.reclaimed, 1);
+    cr_assert_eq(stats.quarantined + stats.quarantined_bytes + stats.pending, 0);
+    cr_assert_eq(ftli_cleanup_read_pending(&tries.runtime->cleanup).tensors, 0);
+    cr_assert_eq(ftl_bytes_new(tries.runtime, 100 * KIB, NULL, &other), FTL_OK, "%s", ftl_last_error());
+    cr_assert_eq(ftl_tensor_drop(other), FTL_OK);
+    must_agree(tries.runtime);
+    cr_assert_eq(close_cleanly(tries.runtime).quarantined, 0);
+}
+
+/* What was broken stays there, however often it is retried; what it held was given up once. */
+Test(cleanup, a_retry_of_what_is_not_as_it_must_be_changes_nothing)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    ftl_tensor root = new_bytes(runtime, 500, NULL), view;
+    const int64_t shape = 10;
+    cr_assert_eq(ftl_tensor_view(root, 0, 1, &shape, NULL, &view), FTL_OK);
+    cr_assert_eq(ftl_tensor_retain(root), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(view), FTL_OK);
+    ftli_u64_store_release(&header_of(view)->record, ftli_u64_load_relaxed(&header_of(view)->record) ^ UINT64_C(1)
+                                                                                                           << 40);
+    run_for(runtime, SECOND);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(stats_of(runtime).quarantined, 1);
+        cr_assert(ftl_tensor_alive(root));
+        retry(runtime, view);
+        run_for(runtime, SECOND);
+    }
+    must_agree(runtime);
+    ftli_u64_store_release(&header_of(view)->record, /* mended */
+                           ftli_u64_load_relaxed(&header_of(view)->record) ^ UINT64_C(1) << 40);
+    retry(runtime, view);
+    cr_assert_eq(ftl_tensor_await(view, -1), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(root), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(root), FTL_OK);
+    must_agree(runtime);
+    cr_assert_eq(close_cleanly(runtime).leaked, 0);
+}
+
 /* More children than one go takes: the header comes round again, and every child is given up once. */
 Test(cleanup, a_wide_cascade_comes_round_again)
 {

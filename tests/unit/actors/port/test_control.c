@@ -112,6 +112,73 @@ Test(control, stops_when_the_writer_says_so)
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 
+static int never_works(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    (void)tensor, (void)data, (void)bytes;
+    return *(const bool *)user ? 0 : -77;
+}
+
+static void ask_retry(ftl_runtime *runtime, ftl_tensor tensor, int expected)
+{
+    char request[40];
+    (void)snprintf(request, sizeof request, "retry 0x%llx", (unsigned long long)tensor.id);
+    cr_assert_eq(ask(runtime, request, &text), expected, "%s: %s", request, ftl_last_error());
+}
+
+Test(control, quarantine_lists_what_was_given_up_and_retry_takes_it_out)
+{
+    ftl_runtime *runtime = open_simulated("actors.cleanup.deadline: 100ms");
+    bool works = false;
+    char row[40];
+    const ftl_tensor_options stuck = {
+        .label = "stuck", .tag = 4711, .site = "here.c:12", .finalizer = never_works, .finalizer_user = &works};
+    ftl_tensor tensor = new_bytes(runtime, 3000, &stuck), alive = new_bytes(runtime, 10, NULL);
+    cr_assert_eq(ask(runtime, "quarantine", &text), FTL_OK);
+    cr_assert_str_eq(text.bytes, "0 quarantined, 0 bytes\n");
+    ask_retry(runtime, tensor, FTL_EINVAL);
+    cr_assert_not_null(strstr(ftl_last_error(), "is alive"));
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    ask_retry(runtime, tensor, FTL_EBUSY);
+    run_for(runtime, SECOND);
+    cr_assert_eq(ask(runtime, "quarantine", &text), FTL_OK);
+    (void)snprintf(row, sizeof row, "0x%016llx", (unsigned long long)tensor.id);
+    cr_assert(says(row) && says("3000 bytes ") &&
+                  says(" tries  last status -77  label \"stuck\"  tag 4711  here.c:12\n"),
+              "%s", text.bytes);
+    cr_assert(says("1 quarantined, 3000 bytes\n"));
+    works = true;
+    ask_retry(runtime, tensor, FTL_OK);
+    cr_assert(says(row) && says("1 retried, 3000 bytes\n"), "%s", text.bytes);
+    ask_retry(runtime, tensor, FTL_EBUSY);
+    cr_assert_not_null(strstr(ftl_last_error(), "being reclaimed"));
+    cr_assert_eq(stats_of(runtime).quarantined, 1, "until the cleanup has it");
+    run_for(runtime, SECOND);
+    ask_retry(runtime, tensor, FTL_ESTALE);
+    cr_assert_eq(stats_of(runtime).reclaimed, 1);
+    must_agree(runtime);
+    cr_assert_eq(ftl_tensor_drop(alive), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, retry_of_what_is_no_handle)
+{
+    static const char *const junk[] = {
+        "retry",     "retry ",      "retry 0x",      "retry 12",   "retry 0x12 ",
+        "retry 0xg", "retry  all ", "retry 0x1 0x2", "retry -0x1", "retry 0x11111111111111111"};
+    static const char *const unknown[] = {"retry 0x0", "retry 0xffffffffffffffff", "retry 0x7f0000000001"};
+    ftl_runtime *runtime = open_simulated(NULL);
+    for (unsigned i = 0; i < sizeof junk / sizeof junk[0]; i++) {
+        cr_assert_eq(ask(runtime, junk[i], &text), FTL_EINVAL, "\"%s\"", junk[i]);
+        cr_assert_not_null(strstr(ftl_last_error(), "is no handle"), "%s", ftl_last_error());
+        cr_assert_eq(text.n, 0);
+    }
+    for (unsigned i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        cr_assert_eq(ask(runtime, unknown[i], &text), FTL_ESTALE, "\"%s\"", unknown[i]);
+    cr_assert_eq(ask(runtime, "retry all", &text), FTL_OK);
+    cr_assert_str_eq(text.bytes, "0 retried, 0 bytes\n");
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
 Test(control, what_is_no_word_of_it)
 {
     static const char *const none[] = {"", "stat", "statss", "stats ", "set actors.tracking.level debug", "\x01\xff"};
@@ -119,7 +186,8 @@ Test(control, what_is_no_word_of_it)
     for (unsigned i = 0; i < sizeof none / sizeof none[0]; i++) {
         cr_assert_eq(ask(runtime, none[i], &text), FTL_ENOTSUP, "\"%s\"", none[i]);
         cr_assert_eq(text.n, 0);
-        cr_assert_not_null(strstr(ftl_last_error(), "there are stats, check, leaks, topology"));
+        cr_assert_not_null(
+            strstr(ftl_last_error(), "there are stats, check, leaks, topology, quarantine, retry HANDLE"));
     }
     char endless[4096];
     memset(endless, 'x', sizeof endless - 1);
