@@ -437,6 +437,8 @@ static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, 
     int status = finalizer(tensor, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data),
                            ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
                            ftli_pointer_load_acquire(&extension->finalizer_user));
+    if (ftli_kernel_is_forked(cleanup->kernel)) /* the child's copy: the tensor is the parent's */
+        return FTL_ENOTSUP;
     ftli_u64_add_owner(&worker->calls, 1);
     if (status != 0) {
         ftli_u64_add_owner(&worker->failures, 1);

@@ -136,14 +136,17 @@ static int on_message(void *state, ftli_context *context, ftli_message *link)
     struct ftli_event_message *message = (struct ftli_event_message *)(void *)link;
     (void)context;
     ftli_events_call_all(events, &message->event);
+    if (ftli_kernel_is_forked(events->kernel))
+        return FTL_ENOTSUP;
     give(events, message);
     return FTL_OK;
 }
 
 static int on_tick(void *state, ftli_context *context)
 {
-    ftli_events_look_at_pressure(state, ftli_now_ns(context));
-    return FTL_OK;
+    struct ftli_events *events = state;
+    ftli_events_look_at_pressure(events, ftli_now_ns(context));
+    return ftli_kernel_is_forked(events->kernel) ? FTL_ENOTSUP : FTL_OK;
 }
 
 static void after_batch(void *state, ftli_context *context)

@@ -105,6 +105,8 @@ static void call_each(struct ftli_events *events, const ftl_event *event, bool l
     if (!ftli_events_are_wanted(events, event->kind))
         return;
     for (unsigned i = 0; i < FTLI_SUBSCRIPTIONS_MOST; i++) {
+        if (ftli_kernel_is_forked(events->kernel)) /* by the last call: the token may be held for ever here */
+            return;
         if (!begin_call(events, i, event, level, &subscription))
             continue;
         subscription.call(event, subscription.user);

@@ -42,17 +42,17 @@ static bool is_behind(struct ftl_runtime *runtime, unsigned times)
 
 /* Over the mark new wakes the cleanup, over twice the mark it waits: a drop never does. One slow new in sixteen looks; where every
  * drop is a message each of them at what costs little. */
-void ftli_press_back(const struct ftli_agent *agent)
+bool ftli_press_back(const struct ftli_agent *agent)
 {
     struct ftl_runtime *runtime = agent->runtime;
     bool looks = (ftli_thread.slow_news++ & FTLI_LOOKS_EVERY) == 0;
     if (runtime->cleanup.every_drop_is_a_message && looks)
         ftli_outbox_look(agent);
     if (!(looks && is_behind(runtime, 1)) && !(runtime->cleanup.every_drop_is_a_message && has_more(runtime, 1)))
-        return;
+        return true;
     ftli_actor_wake(runtime->cleanup.actor);
     if (ftli_kernel_is_service_thread(runtime->kernel))
-        return;
+        return true;
     const char *group = ftli_cleanup_group(runtime);
     ftli_event *completed = ftli_allocation_completed(runtime->device);
     uint64_t wait_ns = (uint64_t)runtime->topology->back_pressure.wait_ns;
@@ -61,11 +61,13 @@ void ftli_press_back(const struct ftli_agent *agent)
         uint32_t ticket = ftli_event_prepare(completed);
         if (!is_behind(runtime, 2)) {
             ftli_event_cancel(completed);
-            return;
+            return true;
         }
-        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
-            return;
+        int status = ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group);
+        if (status != FTL_OK)
+            return status != FTL_ENOTSUP;
     }
+    return true;
 }
 
 bool ftli_turn_over(struct ftli_port *port, unsigned size_class, uint64_t bytes)

@@ -10,8 +10,9 @@
 /* A mask: one slow new in sixteen looks at the backlog, the quick ones of middle sizes counted. */
 #define FTLI_LOOKS_EVERY 15
 
-/* Over the mark new wakes the cleanup, over twice the mark it waits. Counts the slow new. */
-void ftli_press_back(const struct ftli_agent *);
+/* Over the mark new wakes the cleanup, over twice the mark it waits. Counts the slow new. False: what ran while it waited has forked, and this is
+ * the child. */
+bool ftli_press_back(const struct ftli_agent *);
 /* Policy message: what was dropped serves before what was not there. A new that finds its magazines empty runs the cleanup itself, if
  * that is worth it and nobody else does: then the memory comes back at once, and hot. True: look again. */
 bool ftli_turn_over(struct ftli_port *, unsigned size_class, uint64_t bytes);

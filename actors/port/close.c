@@ -3,8 +3,12 @@
 
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
+#include "runtime/base/clock.h"
 
-#define CALLS_END_NS (UINT64_C(1000) * 1000 * 1000) /* a call inside the runtime is over by then, or close is refused */
+#define CALLS_END_NS \
+    (UINT64_C(1000) * 1000 * 1000) /* a call inside the runtime, or a receive, is over by then, or close is refused */
+
+static const char in_child[] = "not in a forked child";
 
 struct pinned {
     uint64_t tensors, bytes;
@@ -60,10 +64,19 @@ static int close_alone(ftl_runtime *runtime, ftl_close_report *own)
     ftli_port_shut_all(runtime);
     ftli_event_signal_all(ftli_allocation_completed(runtime->device)); /* a new that waits for memory gives up */
     ftli_event_signal_all(&runtime->cleanup.reclaimed);                /* and who awaits a tensor */
-    (void)ftli_drain(runtime, runtime->topology->drain_on_close_ns, true);
-    if (!ftli_port_close_all(runtime, CALLS_END_NS))
+    uint64_t drain_ns = (uint64_t)runtime->topology->drain_on_close_ns;
+    if (ftli_drain(runtime, runtime->topology->drain_on_close_ns, true) == FTL_ENOTSUP)
+        return ftli_fail(FTL_ENOTSUP, "%s", in_child);
+    /* The actors first: while one is inside, in a finalizer say, everything goes on as it did. */
+    uint64_t rest_ns = drain_ns > CALLS_END_NS ? drain_ns : CALLS_END_NS;
+    if (ftli_kernel_rest(runtime->kernel, ftli_deadline_ns(ftli_clock_now_ns(), rest_ns)) != FTL_OK)
+        return ftli_fail(FTL_EBUSY, "a finalizer, a callback or an actor is still running");
+    if (!ftli_port_close_all(runtime, CALLS_END_NS)) {
+        ftli_kernel_resume(runtime->kernel);
         return ftli_fail(FTL_EBUSY, "a thread is inside a call of this runtime");
-    (void)ftli_kernel_stop(runtime->kernel, (uint64_t)runtime->topology->drain_on_close_ns);
+    }
+    if (ftli_kernel_stop(runtime->kernel, drain_ns) == FTL_ENOTSUP)
+        return ftli_fail(FTL_ENOTSUP, "%s", in_child);
     (void)ftli_allocation_collect(runtime->device);
     report(runtime, own);
     ftli_port_release_all(runtime);
@@ -80,7 +93,7 @@ int ftl_runtime_close(ftl_runtime *runtime, ftl_close_report *out)
     if (runtime == NULL)
         return ftli_fail(FTL_EINVAL, "runtime: is NULL");
     if (ftli_port_is_inherited(runtime))
-        return ftli_fail(FTL_ENOTSUP, "not in a forked child");
+        return ftli_fail(FTL_ENOTSUP, "%s", in_child);
     if (!ftli_token_try_take(&runtime->closing))
         return ftli_fail(FTL_EBUSY, "another thread closes it");
     int status = close_alone(runtime, &own);

@@ -116,6 +116,8 @@ static int answer_check(struct ftl_runtime *runtime, struct answer *answer)
         say(answer, "busy: tensors came and went at every look\n");
         return ftli_fail(FTL_EBUSY, "the audit needs a moment in which nothing is made or dropped");
     }
+    if (status == FTL_ENOTSUP)
+        return ftli_fail(FTL_ENOTSUP, "not in a forked child");
     say(answer, status == FTL_OK ? "good\n" : "broken: %s\n", why);
     return status == FTL_OK ? FTL_OK : ftli_fail(FTL_EINTERNAL, "%s", why);
 }

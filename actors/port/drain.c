@@ -44,7 +44,7 @@ static int wait_a_little(struct ftl_runtime *runtime, const struct wait *wait, u
     uint64_t slice_ns = ftli_deadline_ns(now_ns, SLICE_NS);
     int status = ftli_kernel_wait(runtime->kernel, completed, ticket,
                                   slice_ns < wait->deadline_ns ? slice_ns : wait->deadline_ns, NULL);
-    return status == FTL_EBUSY ? FTL_EBUSY : FTL_OK;
+    return status == FTL_EBUSY || status == FTL_ENOTSUP ? status : FTL_OK;
 }
 
 /* This thread looks into the shards' mailboxes each time. The cleanup is hurried, so that its batches are not waited for: at first,

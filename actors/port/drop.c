@@ -290,20 +290,26 @@ int ftl_tensor_retain(ftl_tensor tensor)
 
 /* ---- entering ---------------------------------------------------------------------------------------------------------- */
 
-/* pairs: close-bypass. Either close sees this call counted and waits for it, or this call sees the runtime shut. */
+/* pairs: close-bypass. Either close sees this call counted and waits for it, or this call sees the runtime shut. From inside an
+ * actor of the runtime, a finalizer say, a call is let in to the end: close waits for the actors too. */
 bool ftli_runtime_enter(struct ftl_runtime *runtime)
 {
     (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, 1);
     uint32_t state = ftli_u32_load_seq_cst(&runtime->state);
-    if (FTLI_LIKELY(state == FTLI_RUNTIME_OPEN || state == FTLI_RUNTIME_CLOSING))
+    if (FTLI_LIKELY(state == FTLI_RUNTIME_OPEN || state == FTLI_RUNTIME_CLOSING) ||
+        (state == FTLI_RUNTIME_SHUT && ftli_kernel_is_inside(runtime)))
         return true;
     ftli_runtime_leave(runtime);
     return false;
 }
 
+/* The struct is kept for its number, so that the last to leave may still signal. */
 void ftli_runtime_leave(struct ftl_runtime *runtime)
 {
-    (void)ftli_u64_fetch_add_seq_cst(&runtime->bypassing, UINT64_MAX);
+    uint64_t before = ftli_u64_fetch_add_seq_cst(&runtime->bypassing, UINT64_MAX);
+    if (FTLI_UNLIKELY(before == 1 &&
+                      ftli_u32_load_seq_cst(&runtime->state) == FTLI_RUNTIME_SHUT)) /* pairs: close-bypass */
+        (void)ftli_event_signal_all(&runtime->left);
 }
 
 bool ftli_agent_enter(struct ftli_agent *agent, struct ftl_runtime *runtime, bool take)

@@ -7,6 +7,8 @@
 #include "tensor/extension.h"
 #include "tensor/shape.h"
 
+static const char in_child[] = "a forked child cannot make tensors in its parent's runtime";
+
 /* What options ask for, checked and looked up before anything is taken. */
 struct birth {
     ftl_dtype dtype;
@@ -149,8 +151,9 @@ static int take_memory_or_wait(struct ftli_agent *agent, const struct birth *bir
             ftli_event_cancel(completed);
             return FTL_ECLOSED;
         }
-        if (ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group) != FTL_OK)
-            return status;
+        int waited = ftli_kernel_wait(runtime->kernel, completed, ticket, deadline_ns, group);
+        if (waited != FTL_OK)
+            return waited == FTL_ENOTSUP ? FTL_ENOTSUP : status;
     }
 }
 
@@ -213,6 +216,8 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     int status = take_memory_or_wait(agent, birth, c, &memory);
     if (status == FTL_ECLOSED)
         return ftli_fail(status, "the runtime is closed or closing");
+    if (status == FTL_ENOTSUP)
+        return ftli_fail(status, "%s", in_child);
     if (status == FTL_ELIMIT)
         ftli_runtime_refused(runtime, birth->bytes, 0, "over the limit of the device or of its tensors");
     if (status != FTL_OK)
@@ -305,7 +310,8 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
         ftli_runtime_refused(runtime, birth->bytes, 0, "the quarantine is over its limit");
         return ftli_fail(FTL_ELIMIT, "the quarantine is over its limit");
     }
-    ftli_press_back(agent);
+    if (!ftli_press_back(agent))
+        return ftli_fail(FTL_ENOTSUP, "%s", in_child);
     struct ftli_header *header;
     return birth->scope != 0 ? make_member(agent, birth, id) : make(agent, birth, &header, id);
 }
@@ -345,14 +351,14 @@ int ftli_new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const
     if (!ftli_runtime_is_open(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
     if (ftli_port_is_inherited(runtime))
-        return ftli_fail(FTL_ENOTSUP, "a forked child cannot make tensors in its parent's runtime");
+        return ftli_fail(FTL_ENOTSUP, "%s", in_child);
     if (birth.bytes > FTLI_TENSOR_BYTES_MOST)
         return ftli_fail(FTL_ELIMIT, "%llu bytes: over the limit of the device", (unsigned long long)birth.bytes);
     if (!ftli_agent_enter(&agent, runtime, true))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
     int status = new_inside(&agent, &birth, &id);
-    if (agent.port != NULL)
-        ftli_port_learn(agent.port); /* the table may have grown */
+    if (agent.port != NULL && status != FTL_ENOTSUP) /* a finalizer may have forked: the child has no port */
+        ftli_port_learn(agent.port);                 /* the table may have grown */
     ftli_agent_leave(&agent);
     if (status == FTL_OK)
         out->id = id;
@@ -384,10 +390,10 @@ static struct ftli_header *take_plain(struct ftli_port *port, uint64_t bytes, bo
 }
 
 /* One slow new in sixteen looks at the backlog. */
-static FTLI_NOINLINE void look_at_backlog(struct ftli_port *port)
+static FTLI_NOINLINE bool look_at_backlog(struct ftli_port *port)
 {
     struct ftli_agent agent = {port->owner, port, &port->counters, false, -1};
-    ftli_press_back(&agent);
+    return ftli_press_back(&agent);
 }
 
 /* The port is entered. */
@@ -396,15 +402,15 @@ int ftli_new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const
     struct ftl_runtime *runtime = port->owner;
     struct ftli_header *header = NULL;
     uint64_t bytes;
-    bool most = false;
+    bool most = false, goes_on = true;
     if (FTLI_LIKELY(plain_bytes(dtype, ndim, shape, &bytes) && bytes != 0 &&
                     ftli_u64_load_relaxed(&runtime->cleanup.counters.quarantined_bytes) ==
                         0)) { /* it may be over its limit */
         if ((ftli_thread.slow_news & FTLI_LOOKS_EVERY) == 0)
-            look_at_backlog(port);
+            goes_on = look_at_backlog(port);
         else
             ftli_thread.slow_news++;
-        header = take_plain(port, bytes, &most);
+        header = goes_on ? take_plain(port, bytes, &most) : NULL;
     }
     if (FTLI_UNLIKELY(header == NULL)) {
         ftli_port_leave(port);

@@ -178,6 +178,11 @@ static unsigned add_group_of_events(const struct ftli_topology *topology, struct
     return topology->group_count + (topology->group_count < FTLI_GROUPS_MOST);
 }
 
+static bool is_forked(const void *user)
+{
+    return ftli_port_is_inherited(user);
+}
+
 static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t seed)
 {
     const struct ftli_topology *topology = runtime->topology;
@@ -198,6 +203,7 @@ static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t see
         .supervision = ftli_supervisor_interface(runtime->supervisor),
         .on_news = ftli_runtime_on_news,
         .user = runtime,
+        .is_forked = is_forked,
         .seed = seed,
         .simulated = simulated,
     };

@@ -150,16 +150,35 @@ static bool hold_life(struct ftli_port *port)
     return status == 0;
 }
 
+/* This thread's list of ports, and the system's list of the robust mutexes that it holds, are between two good states: a signal handler
+ * that comes meanwhile leaves them alone, and goes without a port. False: this is it. */
+static bool begin_with_ports(void)
+{
+    if (ftli_thread.with_ports)
+        return false;
+    ftli_thread.with_ports = true;
+    FTLI_COMPILER_BARRIER();
+    return true;
+}
+
+static void end_with_ports(void)
+{
+    FTLI_COMPILER_BARRIER();
+    ftli_thread.with_ports = false;
+}
+
 /* True: the thread that held it is dead, and the mutex is free again. */
 static bool is_dead(struct ftli_port *port)
 {
+    bool outermost = begin_with_ports();
     int status = pthread_mutex_trylock(&port->life);
-    if (status == EBUSY)
-        return false;
     if (status == EOWNERDEAD)
         (void)pthread_mutex_consistent(&port->life);
-    (void)pthread_mutex_unlock(&port->life);
-    return true;
+    if (status != EBUSY)
+        (void)pthread_mutex_unlock(&port->life);
+    if (outermost)
+        end_with_ports();
+    return status != EBUSY;
 }
 
 static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
@@ -333,9 +352,8 @@ static struct ftli_port *take_any(struct ftli_thread *thread, struct ftl_runtime
     return port != NULL ? port : take_fresh(runtime);
 }
 
-struct ftli_port *ftli_port_acquire(struct ftl_runtime *runtime)
+static struct ftli_port *find_or_take(struct ftli_thread *thread, struct ftl_runtime *runtime)
 {
-    struct ftli_thread *thread = &ftli_thread;
     for (unsigned i = 0; i < 4; i++) {
         struct ftli_port *port = thread->ports[i];
         if (port != NULL &&
@@ -353,6 +371,15 @@ struct ftli_port *ftli_port_acquire(struct ftl_runtime *runtime)
         remember(thread, port, runtime->number);
     }
     ftli_runtime_leave(runtime);
+    return port;
+}
+
+struct ftli_port *ftli_port_acquire(struct ftl_runtime *runtime)
+{
+    if (!begin_with_ports())
+        return NULL;
+    struct ftli_port *port = find_or_take(&ftli_thread, runtime);
+    end_with_ports();
     return port;
 }
 
@@ -509,22 +536,34 @@ static bool wait_for_call(struct ftli_port *port, uint64_t deadline_ns)
         }
         if (ftli_clock_now_ns() > deadline_ns)
             return false;
-        /* Leaving is a plain store that wakes nobody; the wait is for one call to end, on the word itself. */
+        /* Leaving is a plain store, one instruction of each drop, and wakes nobody: so this sleeps for a tenth of a millisecond at a
+         * time. */
         (void)ftli_os_wait(&port->busy, 1, ftli_deadline_ns(ftli_clock_now_ns(), 100000));
     }
     return true;
+}
+
+/* Who leaves last sees that the runtime is shut, and signals; or this sees that nobody is inside. */
+static bool wait_for_bypassing(struct ftl_runtime *runtime, uint64_t deadline_ns)
+{
+    bool in_time = true;
+    for (;;) {
+        uint32_t ticket = ftli_event_prepare(&runtime->left);
+        bool empty = ftli_u64_load_seq_cst(&runtime->bypassing) == 0; /* pairs: close-bypass */
+        if (empty || !in_time) {
+            ftli_event_cancel(&runtime->left);
+            return empty;
+        }
+        in_time = ftli_event_wait(&runtime->left, ticket, deadline_ns);
+    }
 }
 
 /* First the way without a port: when it is shut and empty nobody can be opening a gate any more. Then the gates. */
 bool ftli_port_close_all(struct ftl_runtime *runtime, uint64_t wait_ns)
 {
     uint64_t deadline_ns = ftli_deadline_ns(ftli_clock_now_ns(), wait_ns);
-    bool over = true;
     ftli_u32_store_seq_cst(&runtime->state, FTLI_RUNTIME_SHUT); /* pairs: close-bypass */
-    while (over && ftli_u64_load_seq_cst(&runtime->bypassing) != 0) {
-        over = ftli_clock_now_ns() <= deadline_ns;
-        ftli_cpu_relax();
-    }
+    bool over = wait_for_bypassing(runtime, deadline_ns);
     ftli_port_shut_all(runtime);
     if (asymmetric)
         (void)ftli_os_membarrier();

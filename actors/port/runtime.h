@@ -42,6 +42,7 @@ struct ftl_runtime {
     uint32_t process_epoch; /* of the process that opened it */
     ftli_atomic_u32 state;
     ftli_atomic_u64 bypassing; /* calls inside that have no port */
+    ftli_event left;           /* signalled by the last of them to leave, while it closes */
     ftli_atomic_u32 parity;    /* of drain's epoch, 0 or 1 */
     ftli_token draining, closing, peak_token;
     struct ftli_topology *topology;

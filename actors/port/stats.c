@@ -276,7 +276,8 @@ int ftli_runtime_audit(struct ftl_runtime *runtime, char *why, size_t why_bytes)
         }
         at_rest |= rested(runtime, &totals);
         uint64_t later_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), AUDIT_PAUSE_NS);
-        (void)ftli_kernel_wait(runtime->kernel, completed, ticket, later_ns, NULL);
+        if (ftli_kernel_wait(runtime->kernel, completed, ticket, later_ns, NULL) == FTL_ENOTSUP)
+            return FTL_ENOTSUP;
     }
     if (!at_rest)
         return FTL_EBUSY;

@@ -137,12 +137,13 @@ typedef struct {
  * of leaked tensors too; only what is pinned stays mapped, for ever. From its begin ftl_tensor_new answers FTL_ECLOSED;
  * after it calls on old handles answer FTL_ECLOSED or FTL_ESTALE: a destructor that runs late is harmless. out: NULL if
  * you do not want the report.
- * [w] the topology's drain_on_close, 1 s for calls under way, drain_on_close once more for what the actors have left,
- * and as long as a finalizer takes that is running
+ * [w] the topology's drain_on_close; as long again, 1 s at least, for a finalizer or callback that is running; 1 s for calls
+ * under way; drain_on_close once more for what the actors have left, and as long as one finalizer that runs then, on this
+ * thread, or the stop of an actor of yours takes
  * FTL_EINVAL   runtime NULL
  * FTL_EBUSY    from a finalizer or callback; another thread closes it; something is pinned, and the topology says
- *              pinned_on_close: refuse. Nothing has changed. Or: another thread is inside a call for more than 1 s; new
- *              tensors stay refused, close it again
+ *              pinned_on_close: refuse. Nothing has changed. Or: a finalizer, a callback, or another thread's call took
+ *              longer than is waited for; new tensors stay refused, all else goes on, close it again
  * FTL_ECLOSED  it was closed before
  * FTL_ENOTSUP  forked child */
 FTL_API int ftl_runtime_close(ftl_runtime *, ftl_close_report *out);

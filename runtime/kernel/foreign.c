@@ -75,6 +75,12 @@ static void log_text(const ftl_context *context, uint32_t level, const char *tex
     foreign->world.log(foreign->world.user, foreign->name, level < 3 ? level : 3, text != NULL ? text : "");
 }
 
+/* After each of the type's functions, before what others may hold for ever in a child. */
+static bool is_forked(const ftli_foreign *foreign)
+{
+    return ftli_kernel_is_forked(ftli_actor_kernel(ftli_self(foreign->inside)));
+}
+
 /* ---- the operations ------------------------------------------------------------------------------------------------------ */
 
 static void enter(ftli_foreign *foreign, ftli_context *context)
@@ -110,6 +116,8 @@ static int start(void *state, ftli_context *context)
     enter(foreign, context);
     clear_state(foreign);
     const int status = foreign->type.start != NULL ? foreign->type.start(foreign->state, &foreign->context) : FTL_OK;
+    if (is_forked(foreign))
+        return FTL_ENOTSUP;
     foreign->started = status == FTL_OK;
     foreign->failed_start = status != FTL_OK;
     if (status == FTL_OK)
@@ -122,6 +130,8 @@ static int receive(ftli_foreign *foreign, ftli_context *context, ftl_message *me
 {
     enter(foreign, context);
     const int status = foreign->type.receive(foreign->state, &foreign->context, message);
+    if (is_forked(foreign))
+        return FTL_ENOTSUP;
     leave(foreign);
     return status;
 }

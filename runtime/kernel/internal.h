@@ -81,13 +81,20 @@ struct ftli_actor {
     uint64_t seen_since_ns, seen_progress, seen_ns; /* under the watching group's watch_token */
 };
 
+enum {
+    FTLI_GROUP_WORK = 0,
+    FTLI_GROUP_REST = 1, /* between two runs, until the phase is another */
+    FTLI_GROUP_END = 2,
+};
+
 struct ftli_group {
     FTLI_ALIGNED(64) ftli_atomic_u64 ready[FTLI_READY_WORDS]; /* a bit per QUEUED actor, by position */
     FTLI_ALIGNED(64) ftli_event own_event;
     ftli_event *event;              /* own_event; of a group of count 0: the kernel's lend_event */
     ftli_atomic_u64 sleep_until_ns; /* when its sleepers look at due times by themselves; see scheduler.c */
     ftli_atomic_u32 timekeeper;     /* 1: one sleeper has that deadline */
-    ftli_atomic_u32 stopping;
+    ftli_atomic_u32 phase;          /* FTLI_GROUP_...: what its threads are to do */
+    ftli_atomic_u32 resting;        /* threads that have stopped for FTLI_GROUP_REST */
     ftli_atomic_u32 actor_count;
     ftli_atomic_pointer actors[FTLI_ACTORS_MOST];
     ftli_atomic_u64 watch_due_ns; /* when to look at the actors that this group watches */
@@ -136,11 +143,12 @@ struct ftli_kernel {
     ftli_supervision supervision;
     void (*on_news)(void *user, const ftli_news *);
     void *user;
+    bool (*is_forked)(const void *user);
     uint64_t seed;
     struct ftli_simulation *simulation; /* NULL: threads and the real clock */
     bool started;
     ftli_atomic_u32 stopping;
-    ftli_event stop_event; /* signalled by whoever leaves an actor while stopping */
+    ftli_event stop_event; /* signalled by whoever leaves an actor while stopping, and by threads that rest */
     ftli_event lend_event; /* that of all groups of count 0 */
     ftli_atomic_u64 restarts, overdue;
     ftli_token round_token;  /* around the actors' `round`; who holds it waits for nobody */
@@ -214,6 +222,8 @@ bool ftli_group_run_one(ftli_group *, uint32_t *cursor); /* on a thread that is 
 
 int ftli_group_start_threads(ftli_group *);
 void ftli_group_join_threads(ftli_group *);
+void ftli_group_turn(ftli_group *, uint32_t phase);
+bool ftli_group_rests(const ftli_group *); /* all of its threads, while the phase is FTLI_GROUP_REST */
 
 /* ---- simulation.c -------------------------------------------------------------------------------------------------- */
 

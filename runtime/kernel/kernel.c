@@ -78,6 +78,7 @@ int ftli_kernel_create(const ftli_kernel_options *options, ftli_kernel **out)
     kernel->supervision = options->supervision;
     kernel->on_news = options->on_news;
     kernel->user = options->user;
+    kernel->is_forked = options->is_forked;
     kernel->seed = options->seed;
     int status = options->simulated ? ftli_simulation_create(kernel) : FTL_OK;
     for (unsigned i = 0; status == FTL_OK && i < options->group_count; i++)
@@ -231,19 +232,66 @@ static void run_what_waits(ftli_kernel *kernel, uint64_t drain_ns)
     }
 }
 
+/* Nobody starts threads from here on, nor is in the middle of it. */
+static void start_no_more(ftli_kernel *kernel)
+{
+    ftli_u32_store_seq_cst(&kernel->stopping, 1); /* pairs: stopping */
+    for (unsigned i = 0; i < kernel->group_count; i++) {
+        ftli_token_take(&kernel->groups[i].start_token);
+        ftli_token_release(&kernel->groups[i].start_token);
+    }
+}
+
+static bool all_rest(const ftli_kernel *kernel)
+{
+    for (unsigned i = 0; i < kernel->group_count; i++)
+        if (!ftli_group_rests(&kernel->groups[i]))
+            return false;
+    return true;
+}
+
+int ftli_kernel_rest(ftli_kernel *kernel, uint64_t deadline_ns)
+{
+    if (ftli_kernel_is_service_thread(kernel))
+        return FTL_EBUSY;
+    start_no_more(kernel);
+    for (unsigned i = 0; i < kernel->group_count; i++)
+        ftli_group_turn(&kernel->groups[i], FTLI_GROUP_REST);
+    bool in_time = true;
+    for (;;) {
+        const uint32_t ticket = ftli_event_prepare(&kernel->stop_event); /* pairs: stopping */
+        if (!in_time || all_rest(kernel)) {
+            ftli_event_cancel(&kernel->stop_event);
+            break;
+        }
+        in_time = ftli_event_wait(&kernel->stop_event, ticket, deadline_ns);
+    }
+    if (in_time || all_rest(kernel))
+        return FTL_OK;
+    ftli_kernel_resume(kernel);
+    return FTL_ETIMEDOUT;
+}
+
+/* What was held until a time that is over meanwhile is found by the threads' look at due times. */
+void ftli_kernel_resume(ftli_kernel *kernel)
+{
+    ftli_u32_store_seq_cst(&kernel->stopping, 0);
+    for (unsigned i = 0; i < kernel->group_count; i++)
+        ftli_group_turn(&kernel->groups[i], FTLI_GROUP_WORK);
+}
+
 int ftli_kernel_stop(ftli_kernel *kernel, uint64_t drain_ns)
 {
     if (ftli_kernel_is_service_thread(kernel))
         return FTL_EBUSY;
     if (!kernel->started)
         return FTL_OK;
-    ftli_u32_store_seq_cst(&kernel->stopping, 1); /* pairs: stopping */
-    for (unsigned i = 0; i < kernel->group_count; i++) {
-        ftli_token_take(&kernel->groups[i].start_token); /* nobody is in the middle of starting them */
-        ftli_token_release(&kernel->groups[i].start_token);
+    start_no_more(kernel);
+    for (unsigned i = 0; i < kernel->group_count; i++)
         ftli_group_join_threads(&kernel->groups[i]);
-    }
     run_what_waits(kernel, drain_ns);
+    if (ftli_kernel_is_forked(kernel))
+        return FTL_ENOTSUP;
     for (unsigned i = ftli_kernel_actor_count(kernel); i-- > 0;)
         ftli_actor_last_stop(ftli_kernel_actor(kernel, i));
     kernel->started = false;
@@ -262,6 +310,11 @@ uint64_t ftli_kernel_coarse_ns(const ftli_kernel *kernel)
 {
     return FTLI_UNLIKELY(kernel->simulation != NULL) ? ftli_u64_load_acquire(&kernel->simulation->now_ns)
                                                      : ftli_clock_coarse_ns();
+}
+
+bool ftli_kernel_is_forked(const ftli_kernel *kernel)
+{
+    return kernel->is_forked != NULL && kernel->is_forked(kernel->user);
 }
 
 bool ftli_kernel_is_simulated(const ftli_kernel *kernel)

@@ -53,6 +53,9 @@ typedef struct {
     /* On the thread that runs the actor, or, of a receive that is overdue, any of ours; posts only. May be NULL. */
     void (*on_news)(void *user, const ftli_news *);
     void *user;
+    /* Whether this process is a forked child, in which nothing of the kernel may run. Asked after what may have been code of the
+     * program's. May be NULL. */
+    bool (*is_forked)(const void *user);
     uint64_t seed;  /* of ftli_random; and of the order, in simulation */
     bool simulated; /* no threads, virtual time: runtime/kernel/simulation.h drives it */
 } ftli_kernel_options;
@@ -65,6 +68,11 @@ int ftli_kernel_add_actor(ftli_kernel *, const char *name, const ftli_actor_opti
 int ftli_kernel_start(ftli_kernel *);
 /* The threads of a lazy actor's group exist from here on. One load if they do. FTL_ENOMEM. Any thread. */
 int ftli_kernel_need(ftli_kernel *, ftli_actor *);
+/* The threads come to rest between two runs, at the latest by the deadline on the system's clock, and stay so until stop or
+ * ftli_kernel_resume; no further ones are started. FTL_ETIMEDOUT: one of them is inside an actor still, and all go on as if nothing had
+ * happened. FTL_EBUSY from inside an actor. */
+int ftli_kernel_rest(ftli_kernel *, uint64_t deadline_ns);
+void ftli_kernel_resume(ftli_kernel *);
 /* Ends and joins the threads, runs what still waits on the calling thread (at most drain_ns), then every
  * actor's stop in reverse order. FTL_EBUSY from inside an actor. What is posted afterwards stays in the
  * mailboxes. */
@@ -74,18 +82,21 @@ void ftli_kernel_destroy(ftli_kernel *);
 
 /* Lends the calling thread to the named group of count 0 (NULL: to all of count 0, in order), until nothing
  * is ready or the budget is over (FTLI_NEVER_NS: none). *left (may be NULL): messages that still wait there.
- * FTL_EINVAL: no such group, or it has threads; FTL_EBUSY: from inside an actor. */
+ * FTL_EINVAL: no such group, or it has threads; FTL_EBUSY: from inside an actor; FTL_ENOTSUP: as ftli_kernel_wait. */
 int ftli_kernel_run(ftli_kernel *, const char *group, uint64_t budget_ns, uint64_t *left);
 
 /* Waits for an event of the caller's that an actor signals: sleeps if the kernel has threads; lends the
  * thread to the groups of count 0 named by `group` (NULL: all) meanwhile; steps the simulation if it is one.
  * Takes the ticket of ftli_event_prepare and ends it. FTL_OK: signalled or woken for no reason, look again;
- * FTL_ETIMEDOUT; FTL_EBUSY: from inside an actor, at once. deadline_ns is on the kernel's clock. */
+ * FTL_ETIMEDOUT; FTL_EBUSY: from inside an actor, at once; FTL_ENOTSUP: what ran meanwhile has forked, and this is the child.
+ * deadline_ns is on the kernel's clock. */
 int ftli_kernel_wait(ftli_kernel *, ftli_event *, uint32_t ticket, uint64_t deadline_ns, const char *group);
 
 uint64_t ftli_kernel_now_ns(const ftli_kernel *);
 uint64_t ftli_kernel_coarse_ns(const ftli_kernel *);
 bool ftli_kernel_is_service_thread(const ftli_kernel *); /* the caller is inside one of this kernel's actors */
+bool ftli_kernel_is_inside(const void *user);            /* the same of the kernel that was created with this user */
+bool ftli_kernel_is_forked(const ftli_kernel *);
 bool ftli_kernel_is_simulated(const ftli_kernel *);
 bool ftli_kernel_has_threads(const ftli_kernel *, const char *group); /* the group's count is not 0, simulated or not */
 unsigned ftli_kernel_actor_count(const ftli_kernel *);

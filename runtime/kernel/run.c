@@ -12,6 +12,11 @@ bool ftli_kernel_is_service_thread(const ftli_kernel *kernel)
     return inside != NULL && inside->kernel == kernel;
 }
 
+bool ftli_kernel_is_inside(const void *user)
+{
+    return inside != NULL && inside->kernel->user == user;
+}
+
 /* ---- the token ---------------------------------------------------------------------------------------------- */
 
 bool ftli_actor_try_take(ftli_actor *actor, bool popped)
@@ -249,7 +254,8 @@ static int receive_all(ftli_actor *actor, uint64_t now_ns, unsigned most, unsign
         status = receive_timers(actor, now_ns, most, received);
     if (status == FTL_OK)
         status = receive_mail(actor, most, received);
-    if (actor->started && actor->operations->after_batch != NULL)
+    const bool ended = FTLI_UNLIKELY(status != FTL_OK) && ftli_kernel_is_forked(actor->kernel);
+    if (actor->started && actor->operations->after_batch != NULL && !ended)
         actor->operations->after_batch(actor->state, &actor->context);
     return status;
 }
@@ -281,6 +287,10 @@ unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
     } else {
         const int status = receive_watched(actor, started_ns, most, &received);
         hold = FTLI_UNLIKELY(status != FTL_OK);
+        if (hold && ftli_kernel_is_forked(actor->kernel)) { /* what other threads hold is held for ever here */
+            inside = outer;
+            return received;
+        }
         if (hold)
             ftli_actor_fail(actor, status);
     }

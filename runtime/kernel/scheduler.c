@@ -124,6 +124,8 @@ uint64_t ftli_group_depth(const ftli_group *group)
 
 bool ftli_group_run_one(ftli_group *group, uint32_t *cursor)
 {
+    if (ftli_kernel_is_forked(group->kernel))
+        return false;
     ftli_group_queue_due(group, ftli_kernel_now_ns(group->kernel));
     ftli_actor *actor = ftli_group_pop(group, cursor);
     if (actor == NULL)

@@ -59,6 +59,8 @@ int ftli_kernel_run(ftli_kernel *kernel, const char *group, uint64_t budget_ns, 
     const uint64_t deadline_ns = ftli_deadline_ns(ftli_kernel_now_ns(kernel), budget_ns);
     while (run_one_each(&lent) && ftli_kernel_now_ns(kernel) < deadline_ns)
         ;
+    if (ftli_kernel_is_forked(kernel))
+        return FTL_ENOTSUP;
     if (left != NULL) {
         *left = 0;
         for (unsigned i = 0; i < lent.count; i++)
@@ -80,6 +82,10 @@ static int wait_lending(ftli_kernel *kernel, ftli_event *event, uint32_t ticket,
         }
         if (run_one_each(lent))
             continue;
+        if (ftli_kernel_is_forked(kernel)) {
+            status = FTL_ENOTSUP;
+            break;
+        }
         const uint32_t lend_ticket = ftli_event_prepare(&kernel->lend_event);
         const uint64_t until_ns = next_due_ns(lent, deadline_ns); /* after prepare, as in worker.c */
         if (any_ready(lent) || ftli_u32_load_seq_cst(&event->epoch) != ticket)

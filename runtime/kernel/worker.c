@@ -18,7 +18,7 @@ static bool sleep_until_needed(ftli_group *group)
         deadline_ns = ftli_group_next_due_ns(group);
         ftli_u64_store_seq_cst(&group->sleep_until_ns, deadline_ns);
     }
-    if (ftli_group_has_ready(group) || ftli_u32_load_seq_cst(&group->stopping) != 0) {
+    if (ftli_group_has_ready(group) || ftli_u32_load_seq_cst(&group->phase) != FTLI_GROUP_WORK) {
         ftli_event_cancel(group->event);
     } else {
         (void)ftli_u64_fetch_add_relaxed(&group->sleeps, 1);
@@ -31,12 +31,37 @@ static bool sleep_until_needed(ftli_group *group)
     return keeper;
 }
 
+/* One that is counted here runs nothing: it looks at the phase again before it would. */
+static void rest(ftli_group *group)
+{
+    (void)ftli_u32_fetch_add_seq_cst(&group->resting, 1); /* pairs: group-rest, stopping */
+    (void)ftli_event_signal_all(&group->kernel->stop_event);
+    for (;;) {
+        const uint32_t ticket = ftli_event_prepare(group->event);
+        if (ftli_u32_load_seq_cst(&group->phase) != FTLI_GROUP_REST) {
+            ftli_event_cancel(group->event);
+            break;
+        }
+        (void)ftli_event_wait(group->event, ticket, FTLI_NEVER_NS);
+    }
+    (void)ftli_u32_fetch_add_seq_cst(&group->resting, UINT32_MAX); /* minus one; pairs: group-rest */
+}
+
+static bool goes_on(ftli_group *group)
+{
+    uint32_t phase;
+    while ((phase = ftli_u32_load_seq_cst(&group->phase)) == FTLI_GROUP_REST) /* pairs: group-rest */
+        rest(group);
+    return phase == FTLI_GROUP_WORK;
+}
+
+/* In a child that was forked inside of an actor this thread ends, and with it the process. */
 static void work(void *argument)
 {
     ftli_group *group = argument;
     uint32_t cursor = 0;
     bool was_keeper = false;
-    while (ftli_u32_load_seq_cst(&group->stopping) == 0) {
+    while (goes_on(group)) {
         ftli_group_queue_due(group, ftli_kernel_now_ns(group->kernel));
         ftli_actor *actor = ftli_group_pop(group, &cursor);
         if (actor == NULL) {
@@ -51,6 +76,8 @@ static void work(void *argument)
             (void)ftli_event_signal(group->event);
         was_keeper = false;
         (void)ftli_actor_run(actor, FTLI_RUN_MOST, true);
+        if (FTLI_UNLIKELY(ftli_kernel_is_forked(group->kernel)))
+            return;
     }
 }
 
@@ -91,15 +118,25 @@ int ftli_group_start_threads(ftli_group *group)
     return status;
 }
 
+void ftli_group_turn(ftli_group *group, uint32_t phase)
+{
+    ftli_u32_store_seq_cst(&group->phase, phase); /* pairs: group-rest */
+    (void)ftli_event_signal_all(group->event);
+}
+
+bool ftli_group_rests(const ftli_group *group)
+{
+    return ftli_u32_load_seq_cst(&group->resting) == ftli_u32_load_acquire(&group->started); /* pairs: group-rest */
+}
+
 void ftli_group_join_threads(ftli_group *group)
 {
-    ftli_u32_store_seq_cst(&group->stopping, 1);
-    (void)ftli_event_signal_all(group->event);
+    ftli_group_turn(group, FTLI_GROUP_END);
     const uint32_t started = ftli_u32_load_acquire(&group->started);
     for (uint32_t i = 0; i < started; i++)
         ftli_os_thread_join(group->threads[i]);
     ftli_u32_store_release(&group->started, 0);
     free(group->threads);
     group->threads = NULL;
-    ftli_u32_store_seq_cst(&group->stopping, 0); /* a later attempt to start them may succeed */
+    ftli_u32_store_seq_cst(&group->phase, FTLI_GROUP_WORK); /* a later attempt to start them may succeed */
 }
