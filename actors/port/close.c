@@ -65,7 +65,8 @@ static int close_alone(ftl_runtime *runtime, ftl_close_report *own)
     ftli_event_signal_all(ftli_allocation_completed(runtime->device)); /* a new that waits for memory gives up */
     ftli_event_signal_all(&runtime->cleanup.reclaimed);                /* and who awaits a tensor */
     uint64_t drain_ns = (uint64_t)runtime->topology->drain_on_close_ns;
-    if (ftli_drain(runtime, runtime->topology->drain_on_close_ns, true) == FTL_ENOTSUP)
+    (void)ftli_drain(runtime, runtime->topology->drain_on_close_ns, true);
+    if (ftli_port_is_inherited(runtime)) /* a finalizer that this thread ran has forked, and this is the child */
         return ftli_fail(FTL_ENOTSUP, "%s", in_child);
     /* The actors first: while one is inside, in a finalizer say, everything goes on as it did. */
     uint64_t rest_ns = drain_ns > CALLS_END_NS ? drain_ns : CALLS_END_NS;

@@ -124,6 +124,8 @@ int ftl_runtime_drain(ftl_runtime *runtime, int64_t timeout_ns)
     int status = FTL_ENOTSUP;
     if (!ftli_port_is_inherited(runtime))
         status = ftli_kernel_is_service_thread(runtime->kernel) ? FTL_EBUSY : ftli_drain(runtime, timeout_ns, false);
+    if (ftli_port_is_inherited(runtime)) /* by now, where a finalizer that this thread ran has forked */
+        status = FTL_ENOTSUP;
     ftli_runtime_leave(runtime);
     switch (status) {
     case FTL_OK:

@@ -10,6 +10,15 @@
 
 TestSuite(anywhere, .timeout = 120);
 
+#if defined \
+    __SANITIZE_THREAD__ /* it ends the thread in the last round but one, and knows no threads that begin in a forked child */
+#define DESTRUCTOR_ROUNDS 2u
+#define CHILDS_THREADS    "threads.service.count: 0\nthreads.finalizers.count: 0\nthreads.background.count: 0\n"
+#else
+#define DESTRUCTOR_ROUNDS 4u
+#define CHILDS_THREADS    ""
+#endif
+
 extern int __cxa_thread_atexit_impl(void (*)(void *), void *,
                                     void *); /* what thread_local destructors of C++ are to libc */
 
@@ -32,8 +41,6 @@ static ftl_tensor counted(ftl_runtime *runtime, size_t bytes)
     atomic_fetch_add(&made, 1);
     return laws_new(runtime, bytes, &options);
 }
-
-enum { KINDS = 7 };
 
 /* One of each way that a drop can take: in place, to a shard, to the cleanup; with something that holds it, or that it holds. */
 static void make_and_drop_one_of_each(ftl_runtime *runtime)
@@ -195,7 +202,10 @@ static void on_key(void *argument)
         EXPECT(ftl_scope_end(leaving->scope, NULL) == FTL_OK);
         EXPECT(ftl_tensor_drop(laws_new(leaving->runtime, 700, NULL)) == FTL_OK);
     }
-    if (round < 3)
+    if (round + 1 == DESTRUCTOR_ROUNDS)
+        for (unsigned i = 2 + DESTRUCTOR_ROUNDS; i < 6; i++)
+            EXPECT(ftl_tensor_drop(leaving->tensors[i]) == FTL_OK);
+    else
         EXPECT(pthread_setspecific(key, leaving) == 0);
 }
 
@@ -246,7 +256,7 @@ static void end_threads(const char *overrides)
             cr_assert_eq(pthread_create(&threads[i], NULL, leaves, &leaving[i]), 0);
         for (unsigned i = 0; i < AT_ONCE; i++) {
             (void)pthread_join(threads[i], NULL);
-            cr_assert_eq(leaving[i].rounds, 4);
+            cr_assert_eq(leaving[i].rounds, DESTRUCTOR_ROUNDS);
         }
     }
     settle_and_close(runtime);
@@ -526,11 +536,12 @@ static void end_as(enum end kind)
     ftl_tensor_options bad = {.finalizer = exits};
     (void)alarm(60);
     OR_DIE(atexit(at_the_end) == 0);
-    ftl_open_options options = {.overrides = "devices.cpu.limit: 64MiB\n"};
+    ftl_open_options options = {.overrides = "devices.cpu.limit: 64MiB\n" CHILDS_THREADS};
     OR_DIE(ftl_runtime_open_with(&options, &ending.runtime) == FTL_OK);
     for (unsigned i = 0; i < 8; i++)
         ending.tensors[i] = laws_new(ending.runtime, sizes[i / 2], NULL);
-    OR_DIE(pthread_create(&thread, NULL, keeps_busy, NULL) == 0);
+    if (CHILDS_THREADS[0] == '\0')
+        OR_DIE(pthread_create(&thread, NULL, keeps_busy, NULL) == 0);
     switch (kind) {
     case END_CLOSED:
         ending.closed = true;
@@ -548,7 +559,7 @@ static void end_as(enum end kind)
         exit(5);
     }
     for (;;)
-        (void)pause();
+        OR_DIE(ftl_runtime_run(ending.runtime, NULL, 1000000, NULL) == FTL_OK);
 }
 
 /* exit() while the runtime is open, from anywhere: the handlers of the program's end drop, drain and close. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "actors/port/port.h"
+#include "actors/port/runtime.h"
 #include "tests/support/laws.h"
 
 static unsigned entries_of(const char *folder)
@@ -27,6 +27,8 @@ static size_t resident_bytes(void)
     (void)fclose(file);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
+
+TestSuite(close, .timeout = 200);
 
 /* ---- what it reports ---------------------------------------------------------------------------------------------------- */
 
@@ -471,5 +473,167 @@ Test(close, a_new_that_waits_for_memory_gives_up)
         cr_assert_eq(pthread_join(waiter, NULL), 0);
         cr_assert_eq(ftl_tensor_alive(most), false);
     }
+    expect_nothing_failed();
+}
+
+/* ---- finalizers and callbacks that do not end --------------------------------------------------------------------------- */
+
+struct stall {
+    ftl_runtime *runtime, *other;
+    ftl_tensor to_drop; /* by the finalizer, when it is let go */
+    atomic_bool entered, go;
+    atomic_uint calls;
+    int drop_status, close_status;
+};
+
+static void wait_to_go(struct stall *stall)
+{
+    atomic_store(&stall->entered, true);
+    while (!atomic_load(&stall->go))
+        sched_yield();
+}
+
+static int stalls(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct stall *stall = user;
+    (void)tensor;
+    (void)data;
+    (void)bytes;
+    atomic_fetch_add(&stall->calls, 1);
+    wait_to_go(stall);
+    stall->drop_status = ftl_tensor_drop(stall->to_drop);
+    return 0;
+}
+
+static int counts_calls(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    (void)tensor;
+    (void)data;
+    (void)bytes;
+    atomic_fetch_add((atomic_uint *)user, 1);
+    return 0;
+}
+
+/* It is refused after its time, while all else goes on, and closed when the finalizer has ended: which ran once, as did that of what it
+ * dropped last. */
+Test(close, is_refused_while_a_finalizer_stalls_and_done_when_it_has_ended)
+{
+    struct stall stall = {.runtime = laws_open("runtime.drain_on_close: 5ms\nthreads.finalizers.count: 1\n")};
+    atomic_uint calls = 0;
+    ftl_tensor_options stalling = {.finalizer = stalls, .finalizer_user = &stall};
+    ftl_tensor_options counting = {.finalizer = counts_calls, .finalizer_user = &calls};
+    ftl_tensor late, refused = {7};
+    ftl_close_report report = {.leaked = 77};
+    stall.to_drop = laws_new(stall.runtime, 2000, &counting);
+    late = laws_new(stall.runtime, 3 << 20, NULL);
+    cr_assert_eq(ftl_tensor_drop(laws_new(stall.runtime, 100, &stalling)), FTL_OK);
+    UNTIL(atomic_load(&stall.entered));
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(ftl_runtime_close(stall.runtime, &report), FTL_EBUSY);
+        cr_assert_eq(report.leaked, 77);
+        cr_assert_eq(ftl_bytes_new(stall.runtime, 100, NULL, &refused), FTL_ECLOSED);
+        cr_assert_eq(refused.id, 7);
+    }
+    cr_assert_eq(ftl_tensor_drop(late), FTL_OK, "it goes on");
+    UNTIL(laws_stats(stall.runtime).pending == 1);
+    atomic_store(&stall.go, true);
+    int status;
+    UNTIL((status = ftl_runtime_close(stall.runtime, &report)) != FTL_EBUSY);
+    cr_assert_eq(status, FTL_OK);
+    cr_assert_eq(stall.drop_status, FTL_OK);
+    cr_assert_eq(atomic_load(&stall.calls), 1);
+    cr_assert_eq(atomic_load(&calls), 1);
+    cr_assert_eq(report.leaked + report.undone + report.quarantined, 0);
+    expect_nothing_failed();
+}
+
+static int closes_the_other(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct stall *stall = user;
+    (void)tensor;
+    (void)data;
+    (void)bytes;
+    atomic_fetch_add(&stall->calls, 1);
+    wait_to_go(stall);
+    stall->close_status = ftl_runtime_close(stall->other, NULL);
+    return 0;
+}
+
+/* Two runtimes whose finalizers close each other's: one of them has to give way, and both come to their end. */
+Test(close, of_two_runtimes_from_inside_of_each_others_finalizers)
+{
+    struct stall stalls[2] = {{.runtime = laws_open("runtime.drain_on_close: 5ms\n")},
+                              {.runtime = laws_open("runtime.drain_on_close: 5ms\n")}};
+    unsigned closed = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        ftl_tensor_options options = {.finalizer = closes_the_other, .finalizer_user = &stalls[i]};
+        stalls[i].other = stalls[1 - i].runtime;
+        cr_assert_eq(ftl_tensor_drop(laws_new(stalls[i].runtime, 100, &options)), FTL_OK);
+    }
+    UNTIL(atomic_load(&stalls[0].entered) && atomic_load(&stalls[1].entered));
+    for (unsigned i = 0; i < 2; i++)
+        atomic_store(&stalls[i].go, true);
+    for (unsigned i = 0; i < 2; i++) {
+        int status;
+        UNTIL((status = ftl_runtime_close(stalls[i].runtime, NULL)) != FTL_EBUSY);
+        cr_assert(status == FTL_OK || status == FTL_ECLOSED);
+        closed += status == FTL_OK;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(atomic_load(&stalls[i].calls), 1);
+        cr_assert(stalls[i].close_status == FTL_OK || stalls[i].close_status == FTL_EBUSY ||
+                  stalls[i].close_status == FTL_ECLOSED);
+        closed += stalls[i].close_status == FTL_OK;
+    }
+    cr_assert_eq(closed, 2, "each is closed once");
+    expect_nothing_failed();
+}
+
+static int drops_while_it_closes(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct stall *stall = user;
+    (void)tensor;
+    (void)data;
+    (void)bytes;
+    atomic_store(&stall->entered, true);
+    while (ftli_u32_load_acquire(&stall->runtime->state) < FTLI_RUNTIME_SHUT) /* all others are refused by now */
+        sched_yield();
+    stall->drop_status = ftl_tensor_drop(stall->to_drop);
+    atomic_fetch_add(&stall->calls, 1);
+    return 0;
+}
+
+static void *runs_it(void *argument)
+{
+    struct stall *stall = argument;
+    while (atomic_load(&stall->calls) == 0)
+        if (ftl_runtime_run(stall->runtime, NULL, 1000000, NULL) == FTL_ECLOSED)
+            break;
+    return NULL;
+}
+
+/* Close waits for the thread that runs it, which is inside a call: what it drops meanwhile is done too. */
+Test(close, completes_what_a_finalizer_drops_at_the_very_end)
+{
+    static const char lent[] = "threads.service.count: 0\nthreads.finalizers.count: 0\nthreads.background.count: 0\n"
+                               "runtime.drain_on_close: 1ms\n";
+    struct stall stall = {.runtime = laws_open(lent)};
+    atomic_uint calls = 0;
+    pthread_t thread;
+    ftl_tensor_options dropping = {.finalizer = drops_while_it_closes, .finalizer_user = &stall};
+    ftl_tensor_options counting = {.finalizer = counts_calls, .finalizer_user = &calls};
+    ftl_close_report report;
+    stall.to_drop = laws_new(stall.runtime, 2000, &counting);
+    cr_assert_eq(ftl_tensor_drop(laws_new(stall.runtime, 100, &dropping)), FTL_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, runs_it, &stall), 0);
+    UNTIL(atomic_load(&stall.entered));
+    int status;
+    UNTIL((status = ftl_runtime_close(stall.runtime, &report)) != FTL_EBUSY);
+    cr_assert_eq(status, FTL_OK);
+    (void)pthread_join(thread, NULL);
+    cr_assert_eq(stall.drop_status, FTL_OK);
+    cr_assert_eq(atomic_load(&calls), 1);
+    cr_assert_eq(report.leaked, 0);
+    ftl_leak_report_free(report.leaks);
     expect_nothing_failed();
 }

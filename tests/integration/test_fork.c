@@ -2,8 +2,11 @@
  * of the child's own works, and nothing hangs; the parent goes on. */
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fettle/actor.h>
 
 #include "tests/support/laws.h"
 
@@ -145,6 +148,8 @@ static void fork_and_judge(const struct inherited *in, unsigned round)
     cr_assert_eq(WEXITSTATUS(status), 0, "round %u", round);
 }
 
+TestSuite(fork, .timeout = 200);
+
 Test(fork, a_busy_processs_child_works_and_the_parent_goes_on)
 {
     struct busy busy = {.runtime = laws_open(NULL)};
@@ -203,4 +208,232 @@ Test(fork, a_child_of_a_process_that_has_closed_its_runtime)
     int status;
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+}
+
+/* ---- from inside of the program's own code ---------------------------------------------------------------------------- */
+
+enum { ENDED_BY_ITSELF = 33, TENSORS = 20 };
+
+/* Seen by parent and child alike: whatever ran in either is counted here. */
+struct counts {
+    atomic_uint finalized, forks, told, received;
+};
+
+static struct inside {
+    struct inherited in;
+    struct counts *counts;
+    bool returns; /* the child leaves the function that it was forked in */
+    bool closing;
+    pid_t parent;
+} inside;
+
+static void end_by_itself(void)
+{
+    _exit(ENDED_BY_ITSELF); /* before what the test's framework has for its end */
+}
+
+/* Once in each run of the test. */
+static void fork_inside(void)
+{
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (!EXPECT(child >= 0))
+        return;
+    if (child == 0) {
+        sigset_t none;
+        (void)sigemptyset(&none);
+        OR_DIE(pthread_sigmask(SIG_SETMASK, &none, NULL) == 0); /* threads of ours are deaf, to the alarm too */
+        (void)alarm(60);
+        if (!inside.closing)
+            be_the_child(&inside.in);
+        pid_t next = fork();
+        OR_DIE(next >= 0);
+        if (next == 0) {
+            (void)alarm(60);
+            use_own_runtime();
+            OR_DIE(ftl_runtime_drain(inside.in.runtime, -1) == (inside.closing ? FTL_ECLOSED : FTL_ENOTSUP));
+            _exit(0);
+        }
+        int status;
+        OR_DIE(waitpid(next, &status, 0) == next && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        if (!inside.returns)
+            _exit(ENDED_BY_ITSELF);
+        OR_DIE(atexit(end_by_itself) == 0);
+        return;
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child);
+    if (!EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == ENDED_BY_ITSELF))
+        fprintf(stderr, "the child: %s %d (%d: it hung)\n", WIFEXITED(status) ? "exit" : "signal",
+                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), SIGALRM);
+}
+
+static void fork_once(void)
+{
+    unsigned none = 0;
+    if (atomic_compare_exchange_strong(&inside.counts->forks, &none, 1))
+        fork_inside();
+}
+
+static int forks_at_first(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    (void)tensor;
+    (void)user;
+    memset(data, 0, bytes);
+    atomic_fetch_add(&inside.counts->finalized, 1);
+    fork_once();
+    return 0;
+}
+
+static void forks_when_told(const ftl_event *event, void *user)
+{
+    (void)event;
+    (void)user;
+    atomic_fetch_add(&inside.counts->told, 1);
+    fork_once();
+}
+
+static int forks_when_received(void *state, const ftl_context *context, ftl_message *message)
+{
+    (void)state;
+    (void)context;
+    (void)message;
+    atomic_fetch_add(&inside.counts->received, 1);
+    fork_once();
+    return FTL_OK;
+}
+
+static void open_inside(const char *overrides, const char *actors, bool returns)
+{
+    static const ftl_actor_type type = {.name = "forker", .receive = forks_when_received};
+    char text[600];
+    (void)snprintf(text, sizeof text, "%s%s", overrides, actors);
+    ftl_open_options options = {.overrides = text};
+    if (actors[0] != '\0') {
+        options.actor_types = &type;
+        options.actor_type_count = 1;
+    }
+    ftl_tensor_options labelled = {.label = "large"};
+    struct inherited *in = &inside.in;
+    int64_t shape = 100;
+    inside.returns = returns;
+    inside.parent = getpid();
+    inside.counts = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(inside.counts, MAP_FAILED);
+    cr_assert_eq(ftl_runtime_open_with(&options, &in->runtime), FTL_OK, "%s", ftl_last_error());
+    in->small = laws_new(in->runtime, 100, NULL);
+    in->large = laws_new(in->runtime, 4 << 20, &labelled);
+    in->shared = laws_new(in->runtime, 1000, NULL);
+    memset(ftl_tensor_data(in->small), 1, 100);
+    memset(ftl_tensor_data(in->large), 2, 4 << 20);
+    cr_assert_eq(ftl_tensor_view(in->large, 100, 1, &shape, NULL, &in->view), FTL_OK);
+    cr_assert_eq(ftl_scope_begin(in->runtime, "parent", &in->scope), FTL_OK);
+}
+
+static void drop_with_finalizers(void)
+{
+    ftl_tensor_options options = {.finalizer = forks_at_first};
+    for (unsigned i = 0; i < TENSORS; i++)
+        EXPECT(ftl_tensor_drop(laws_new(inside.in.runtime, 200, &options)) == FTL_OK);
+}
+
+/* The parent went on, and nothing ran twice. */
+static void close_inside(void)
+{
+    struct inherited *in = &inside.in;
+    cr_assert_eq(getpid(), inside.parent);
+    cr_assert_eq(ftl_runtime_drain(in->runtime, -1), FTL_OK);
+    cr_assert_eq(atomic_load(&inside.counts->finalized), TENSORS, "%u calls", atomic_load(&inside.counts->finalized));
+    cr_assert_eq(atomic_load(&inside.counts->forks), 1);
+    cr_assert_eq(ftl_tensor_drop(in->small), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(in->shared), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(in->large), FTL_OK);
+    cr_assert_eq(ftl_tensor_drop(in->view), FTL_OK);
+    cr_assert_eq(ftl_scope_end(in->scope, NULL), FTL_OK);
+    laws_settle(in->runtime);
+    ftl_stats s = laws_stats(in->runtime);
+    cr_assert_eq(s.reclaimed, s.created);
+    laws_close(in->runtime);
+    cr_assert_eq(atomic_load(&inside.counts->finalized), TENSORS);
+    expect_nothing_failed();
+}
+
+Test(fork, inside_a_finalizer)
+{
+    for (unsigned returns = 0; returns < 2; returns++) {
+        open_inside("", "", returns != 0);
+        drop_with_finalizers();
+        close_inside();
+    }
+}
+
+/* The thread is the program's, inside of drain: there the child's drain ends, and the program goes on in it. */
+Test(fork, inside_a_finalizer_that_the_program_lends_its_thread)
+{
+    for (unsigned returns = 0; returns < 2; returns++) {
+        open_inside("threads.service.count: 0\nthreads.finalizers.count: 0\nthreads.background.count: 0\n", "",
+                    returns != 0);
+        drop_with_finalizers();
+        int status = ftl_runtime_drain(inside.in.runtime, -1);
+        if (getpid() != inside.parent) {
+            OR_DIE(status == FTL_ENOTSUP);
+            OR_DIE(ftl_runtime_close(inside.in.runtime, NULL) == FTL_ENOTSUP);
+            _exit(ENDED_BY_ITSELF);
+        }
+        close_inside();
+    }
+}
+
+Test(fork, inside_of_close)
+{
+    open_inside("threads.service.count: 0\nthreads.finalizers.count: 0\nthreads.background.count: 0\n", "", true);
+    drop_with_finalizers();
+    inside.closing = true;
+    ftl_close_report report;
+    int status = ftl_runtime_close(inside.in.runtime, &report);
+    if (getpid() != inside.parent) {
+        OR_DIE(status == FTL_ENOTSUP && ftl_tensor_alive(inside.in.large));
+        use_own_runtime();
+        _exit(ENDED_BY_ITSELF);
+    }
+    cr_assert_eq(status, FTL_OK);
+    cr_assert_eq(report.leaked, 4);
+    cr_assert_eq(report.undone, 0);
+    ftl_leak_report_free(report.leaks);
+    cr_assert_eq(atomic_load(&inside.counts->finalized), TENSORS);
+    expect_nothing_failed();
+}
+
+Test(fork, inside_of_what_hears_of_events)
+{
+    for (unsigned returns = 0; returns < 2; returns++) {
+        uint64_t id, again;
+        open_inside("devices.cpu.limit: 128MiB\n", "", returns != 0);
+        cr_assert_eq(ftl_pressure_subscribe(inside.in.runtime, forks_when_told, NULL, &id), FTL_OK);
+        cr_assert_eq(ftl_pressure_subscribe(inside.in.runtime, forks_when_told, NULL, &again), FTL_OK);
+        ftl_tensor large = laws_new(inside.in.runtime, (size_t)100 << 20, NULL);
+        UNTIL(atomic_load(&inside.counts->told) == 2);
+        cr_assert_eq(ftl_unsubscribe(inside.in.runtime, id), FTL_OK);
+        cr_assert_eq(ftl_unsubscribe(inside.in.runtime, again), FTL_OK);
+        cr_assert_eq(ftl_tensor_drop(large), FTL_OK);
+        drop_with_finalizers();
+        close_inside();
+        cr_assert_eq(atomic_load(&inside.counts->told), 2);
+    }
+}
+
+Test(fork, inside_an_actor_of_the_program)
+{
+    for (unsigned returns = 0; returns < 2; returns++) {
+        ftl_actor actor;
+        ftl_message messages[5] = {{.type = 1}};
+        open_inside("", "actors.mine: {type: forker, threads: background}\n", returns != 0);
+        cr_assert_eq(ftl_actor_find(inside.in.runtime, "mine", &actor), FTL_OK, "%s", ftl_last_error());
+        for (unsigned i = 0; i < 5; i++)
+            cr_assert_eq(ftl_actor_send(actor, FTL_LANE_NORMAL, &messages[i]), FTL_OK);
+        UNTIL(atomic_load(&inside.counts->received) == 5);
+        drop_with_finalizers();
+        close_inside();
+        cr_assert_eq(atomic_load(&inside.counts->received), 5);
+    }
 }
