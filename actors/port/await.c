@@ -171,6 +171,8 @@ static int await(struct ticket *ticket)
             return fate == PENDING || fate == MOVING ? waited : status_of(fate);
         }
         waited = wait_a_little(ticket, fate, event_ticket); /* over or not, it is looked at once more */
+        if (waited == FTL_ENOTSUP) /* a finalizer that this thread ran has forked, and this is the child */
+            return waited;
     }
 }
 
