@@ -239,6 +239,7 @@ static int run_show(const struct ftli_arguments *arguments)
         putchar('\n');
         ftli_topology_draw(topology, stdout);
         putchar('\n');
+        ftli_topology_draw_routes(topology, stdout);
         ftli_topology_print_tail(topology, stdout);
     }
     ftli_topology_free(topology);
@@ -259,7 +260,7 @@ const struct ftli_command ftli_command_topology_check = {
 const struct ftli_command ftli_command_topology_show = {
     .name = "topology show",
     .word = "FILE",
-    .summary = "draws a topology: actors, threads, lanes",
+    .summary = "draws a topology: actors, threads, lanes, routes",
     .text = "Draws what a topology file asks for: which actors run on which threads, and what goes between them.",
     .options = show_options,
     .run = run_show,

@@ -40,6 +40,7 @@ void ftli_topology_print_tail(const struct ftli_topology *topology, FILE *out);
 void ftli_topology_print_diff(const struct ftli_topology *topology, FILE *out);
 
 void ftli_topology_draw(const struct ftli_topology *topology, FILE *out);
+void ftli_topology_draw_routes(const struct ftli_topology *topology, FILE *out);
 void ftli_topology_draw_dot(const struct ftli_topology *topology, FILE *out);
 
 #endif

@@ -135,6 +135,28 @@ static void draw_others(const struct ftli_topology *topology, FILE *out)
     }
 }
 
+/* Two a line. */
+void ftli_topology_draw_routes(const struct ftli_topology *topology, FILE *out)
+{
+    uint32_t drawn = 0;
+    int before = 0; /* characters of the one at the left */
+    for (uint32_t i = 0; i < topology->route_count; i++) {
+        const struct ftli_topology_route *route = &topology->routes[i];
+        char text[96];
+        if (route->is_void) {
+            continue;
+        }
+        snprintf(text, sizeof text, "%s > %s %s", route->when, route->tell, route->what);
+        fprintf(out, drawn == 0 ? "  routes   " : drawn % 2 == 0 ? "\n           " : " ");
+        if (drawn % 2 == 1) {
+            fprintf(out, "%*s", before < 46 ? 46 - before : 0, "");
+        }
+        before = fprintf(out, "%s", text);
+        drawn++;
+    }
+    fprintf(out, drawn == 0 ? "  routes   none\n" : "\n");
+}
+
 void ftli_topology_draw(const struct ftli_topology *topology, FILE *out)
 {
     draw_boxes(topology, out);
@@ -148,6 +170,23 @@ static void dot_text(const char *text, FILE *out)
             putc('\\', out);
         }
         putc(*text, out);
+    }
+}
+
+static void dot_routes(const struct ftli_topology *topology, FILE *out)
+{
+    bool pressure = false;
+    for (uint32_t i = 0; i < topology->route_count; i++) {
+        const struct ftli_topology_route *route = &topology->routes[i];
+        if (!route->is_void) {
+            fprintf(out, "  \"%s\" -> \"%s\" [label=\"%s > %s\", style=dashed];\n",
+                    route->kind == FTLI_ROUTE_PRESSURE ? "pressure " : route->source, route->tell,
+                    strchr(route->when, '.') + 1, route->what);
+            pressure |= route->kind == FTLI_ROUTE_PRESSURE;
+        }
+    }
+    if (pressure) { /* no actor can be called so */
+        fputs("  \"pressure \" [label=\"pressure\", shape=ellipse];\n", out);
     }
 }
 
@@ -181,6 +220,8 @@ void ftli_topology_draw_dot(const struct ftli_topology *topology, FILE *out)
             "  \"%s\" -> \"your threads\" [label=\"empty ones\"];\n"
             "  \"your threads\" -> \"%s\" [label=\"drops that cannot be done at once\"];\n"
             "  \"%s\" -> \"%s\" [label=\"memory back\"];\n"
-            "  \"%s\" -> \"your finalizers\";\n}\n",
+            "  \"%s\" -> \"your finalizers\";\n",
             allocation, allocation, cleanup, cleanup, allocation, cleanup);
+    dot_routes(topology, out);
+    fputs("}\n", out);
 }

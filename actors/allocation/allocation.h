@@ -129,8 +129,9 @@ bool ftli_allocation_check(struct ftli_device *, char *why, size_t why_bytes);
 double ftli_allocation_pressure(const struct ftli_device *);
 uint64_t ftli_allocation_committed(const struct ftli_device *);
 /* Once, when committed is not below `below`, or is below `at_least`, the actor's tick is run. False: it is so already, and nothing is
- * watched. One watcher a device. */
-bool ftli_allocation_watch(struct ftli_device *, ftli_actor *, uint64_t at_least, uint64_t below);
+ * watched. */
+enum { FTLI_WATCHER_EVENTS = 0, FTLI_WATCHER_ROUTES = 1, FTLI_WATCHERS = 2 }; /* one of each a device */
+bool ftli_allocation_watch(struct ftli_device *, unsigned watcher, ftli_actor *, uint64_t at_least, uint64_t below);
 uint64_t ftli_allocation_limit(const struct ftli_device *);
 /* Latencies of what was completed by shards, per lane. */
 void ftli_allocation_collect_latencies(const struct ftli_device *, unsigned lane, ftli_histogram_snapshot *into);

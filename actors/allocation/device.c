@@ -16,31 +16,40 @@
 #define MAGAZINE_BYTES  8192                  /* and this; but for larger blocks: */
 #define MAGAZINE_BLOCKS 4                     /* so many, if they come to half of that part at most */
 
-static FTLI_NOINLINE void wake_watcher(struct ftli_device *device)
+static void set(struct ftli_watch *watch, uint64_t at_least, uint64_t below)
 {
-    ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
-    ftli_u64_store_relaxed(&device->watch_at_least, 0);
-    ftli_actor_run_within(ftli_pointer_load_acquire(&device->watcher), 0);
+    ftli_u64_store_relaxed(&watch->below, below);
+    ftli_u64_store_relaxed(&watch->at_least, at_least);
+}
+
+static FTLI_NOINLINE void wake_watcher(struct ftli_watch *watch)
+{
+    set(watch, 0, UINT64_MAX);
+    ftli_actor_run_within(ftli_pointer_load_acquire(&watch->actor), 0);
 }
 
 /* pairs: committed-watch. Either this look, after the change, sees the marks, or they were set before it and see the change. */
 static void look_at_marks(struct ftli_device *device, uint64_t committed)
 {
-    if (FTLI_UNLIKELY(committed >= ftli_u64_load_seq_cst(&device->watch_below) ||
-                      committed < ftli_u64_load_seq_cst(&device->watch_at_least)))
-        wake_watcher(device);
+    for (unsigned i = 0; i < FTLI_WATCHERS; i++) {
+        struct ftli_watch *watch = &device->watches[i];
+        if (FTLI_UNLIKELY(committed >= ftli_u64_load_seq_cst(&watch->below) ||
+                          committed < ftli_u64_load_seq_cst(&watch->at_least)))
+            wake_watcher(watch);
+    }
 }
 
-bool ftli_allocation_watch(struct ftli_device *device, ftli_actor *actor, uint64_t at_least, uint64_t below)
+bool ftli_allocation_watch(struct ftli_device *device, unsigned watcher, ftli_actor *actor, uint64_t at_least,
+                           uint64_t below)
 {
-    ftli_pointer_store_release(&device->watcher, actor);
-    ftli_u64_store_seq_cst(&device->watch_at_least, at_least); /* pairs: committed-watch */
-    ftli_u64_store_seq_cst(&device->watch_below, below);
+    struct ftli_watch *watch = &device->watches[watcher];
+    ftli_pointer_store_release(&watch->actor, actor);
+    ftli_u64_store_seq_cst(&watch->at_least, at_least); /* pairs: committed-watch */
+    ftli_u64_store_seq_cst(&watch->below, below);
     uint64_t committed = ftli_u64_load_seq_cst(&device->committed);
     if (committed >= at_least && committed < below)
         return true;
-    ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
-    ftli_u64_store_relaxed(&device->watch_at_least, 0);
+    set(watch, 0, UINT64_MAX);
     return false;
 }
 
@@ -139,7 +148,8 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
     device->limit_bytes = topology->limit_bytes != 0 ? topology->limit_bytes : ftli_os_memory_limit_bytes();
     device->hard_bytes = (uint64_t)((double)device->limit_bytes * topology->hard);
     ftli_u64_store_relaxed(&device->tide, TIDE_LEAST);
-    ftli_u64_store_relaxed(&device->watch_below, UINT64_MAX);
+    for (unsigned i = 0; i < FTLI_WATCHERS; i++)
+        set(&device->watches[i], 0, UINT64_MAX);
     set_capacities(device);
     ftli_allocation_share_caches(device, 1);
     device->shelf_bytes = SHELF_BYTES;

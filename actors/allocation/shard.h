@@ -54,8 +54,10 @@ struct ftli_device {
     bool strict;                            /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
     ftli_atomic_u64 cache_bytes; /* what a thread may keep now, at most thread_cache; written by the tick */
-    ftli_atomic_u64 watch_at_least, watch_below; /* outside of these the watcher is woken, once */
-    ftli_atomic_pointer watcher;
+    struct ftli_watch {
+        ftli_atomic_u64 at_least, below; /* outside of these the actor is woken, once */
+        ftli_atomic_pointer actor;
+    } watches[FTLI_WATCHERS];
     /* committed grows beyond the larger of these, and a part of the second, only when nothing that is free can go back instead. */
     ftli_atomic_u64 tide, most_used;
     FTLI_ALIGNED(64) ftli_atomic_u32 ticking; /* pairs: tick-again */

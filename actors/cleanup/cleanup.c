@@ -367,14 +367,33 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
     return FTL_OK;
 }
 
-/* Parcels are the messages that come here; others say nothing to it (a simulation's). */
+/* This run goes on to what waits, and what came back in parcels is put where all find it. */
+static void on_run(struct ftli_cleanup *cleanup, ftli_route *route)
+{
+    uint64_t seen = ftli_route_begin(route);
+    put_by(cleanup);
+    ftli_route_end(route, seen);
+}
+
+/* Parcels are the messages that come here, and those of routes; others say nothing to it (a simulation's). */
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
     struct ftli_cleanup *cleanup = state;
     struct ftli_parcel *parcel = (struct ftli_parcel *)(void *)message;
     if (ftli_parcel_is(&cleanup->parcels, parcel))
         ftli_cleanup_on_parcel(cleanup, parcel, ftli_now_ns(context));
+    else if (message->flags == FTLI_ROUTE_FLAG && message->type == FTLI_CLEANUP_RUN)
+        on_run(cleanup, ftli_route_of(message));
     return FTL_OK;
+}
+
+static void tell_of_completed(struct ftli_cleanup *cleanup)
+{
+    uint64_t done = ftli_u64_load_relaxed(&cleanup->done);
+    if (cleanup->completed == NULL || done == cleanup->done_told)
+        return;
+    cleanup->done_told = done;
+    ftli_route_happened(cleanup->completed);
 }
 
 /* Who waits for completions looks again: the shards now hold what this run sent them. */
@@ -392,6 +411,7 @@ static void after_batch(void *state, ftli_context *context)
             ->cascaded) /* a chain has one message at a time, which is never a batch: it would go on at each batch's age only */
         ftli_actor_run_within(cleanup->actor, 0);
     cleanup->cascaded = false;
+    tell_of_completed(cleanup);
 }
 
 /* A restart finds its work in the headers: those that wait are sent on as if their waits were over. */

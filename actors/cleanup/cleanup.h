@@ -14,8 +14,12 @@
 #include "actors/cleanup/settings.h"
 #include "actors/events/events.h"
 #include "actors/tracking/tracking.h"
+#include "runtime/kernel/route.h"
 
 enum { FTLI_FINALIZER_WORKERS_MOST = 16, FTLI_CLEANUP_SENT_SHIFT = 40 };
+
+/* Messages of routes, and the events that they may name (settings.c). */
+enum { FTLI_CLEANUP_RUN = 1 }; /* what waits, for a batch too, is worked off now */
 
 struct ftli_cleanup;
 
@@ -110,10 +114,12 @@ struct ftli_cleanup {
     void (*drop_reference)(void *user, uint64_t tensor, uint32_t parity);
     void *user;
     struct ftli_events *events; /* who hears of a quarantine; may be NULL */
+    ftli_route *completed;      /* a run completed some; NULL: nobody is told */
     /* the actor's alone */
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
     uint32_t next_worker;
-    bool cascaded; /* in this run */
+    bool cascaded;      /* in this run */
+    uint64_t done_told; /* `done` as of the last run that told of it */
     /* read by any */
     ftli_atomic_u64 retried, invalid, waiting_count, received;
     ftli_atomic_u64 retrying; /* sent by operators and still counted as quarantined: drain waits for them */

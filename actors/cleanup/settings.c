@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "actors/cleanup/cleanup.h"
+
 #define MIB    (1024.0 * 1024.0)
 #define TIB    (1024.0 * 1024.0 * MIB)
 #define SECOND 1e9
@@ -53,11 +55,16 @@ static bool check(const void *settings, struct ftli_complaint *complaint)
     return true;
 }
 
+static const char *const events[] = {"completed", NULL};
+static const struct ftli_schema_message messages[] = {{"run", FTLI_CLEANUP_RUN, FTLI_LANE_HIGH}, {NULL, 0, 0}};
+
 const struct ftli_actor_schema ftli_cleanup_schema = {
     .type = "cleanup",
     .keys = cleanup_keys,
     .settings_bytes = sizeof(struct ftli_cleanup_settings),
     .mandatory = true,
     .order = 1,
+    .events = events,
+    .messages = messages,
     .check = check,
 };

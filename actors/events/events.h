@@ -15,6 +15,8 @@
 #include <fettle/fettle.h>
 
 #include "actors/allocation/allocation.h"
+#include "actors/events/gauge.h"
+#include "actors/events/level.h"
 #include "runtime/kernel/kernel.h"
 
 enum {
@@ -41,12 +43,6 @@ struct ftli_subscription {
     uint64_t since_ns;
     ftl_event_fn call;
     void *user;
-};
-
-struct ftli_pressure_marks {
-    double levels[4], hysteresis, soft; /* shares of the limit */
-    uint32_t level;                     /* the actor's: as it is told */
-    bool over_soft;
 };
 
 struct ftli_events {

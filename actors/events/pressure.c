@@ -1,4 +1,4 @@
-/* Pressure: committed bytes against the limit, in four levels. A level begins at its mark and ends `hysteresis` below it. */
+/* Pressure, for those who subscribed: the level of each change once, and the soft mark. */
 #include <stdio.h>
 
 #include "actors/events/inside.h"
@@ -7,27 +7,7 @@ static const char *const names[] = {"none", "low", "medium", "high", "critical"}
 
 static uint64_t bytes_of(const struct ftli_events *events, double share)
 {
-    return share <= 0 ? 0 : (uint64_t)(share * (double)ftli_allocation_limit(events->device));
-}
-
-static uint64_t begins_at(const struct ftli_events *events, uint32_t level)
-{
-    return bytes_of(events, events->marks.levels[level - 1]);
-}
-
-static uint64_t ends_below(const struct ftli_events *events, uint32_t level)
-{
-    return bytes_of(events, events->marks.levels[level - 1] - events->marks.hysteresis);
-}
-
-static uint32_t level_at(const struct ftli_events *events, uint64_t committed)
-{
-    uint32_t level = events->marks.level;
-    while (level < 4 && committed >= begins_at(events, level + 1))
-        level++;
-    while (level > 0 && committed < ends_below(events, level))
-        level--;
-    return level;
+    return ftli_pressure_bytes(share, ftli_allocation_limit(events->device));
 }
 
 static bool is_over_soft(const struct ftli_events *events, uint64_t committed)
@@ -39,18 +19,14 @@ static bool is_over_soft(const struct ftli_events *events, uint64_t committed)
 /* When to look again: where the level or the soft mark may change. False: committed bytes are there already. */
 static bool watch(struct ftli_events *events)
 {
-    uint64_t soft = bytes_of(events, events->marks.soft), below = UINT64_MAX, at_least = 0;
+    uint64_t soft = bytes_of(events, events->marks.soft), below, at_least;
     uint64_t soft_end = bytes_of(events, events->marks.soft - events->marks.hysteresis);
-    uint32_t level = events->marks.level;
-    if (level < 4)
-        below = begins_at(events, level + 1);
-    if (level > 0)
-        at_least = ends_below(events, level);
+    ftli_pressure_bounds(&events->marks, ftli_allocation_limit(events->device), &at_least, &below);
     if (!events->marks.over_soft && soft < below)
         below = soft;
     if (events->marks.over_soft && soft_end > at_least)
         at_least = soft_end;
-    return ftli_allocation_watch(events->device, events->actor, at_least, below);
+    return ftli_allocation_watch(events->device, FTLI_WATCHER_EVENTS, events->actor, at_least, below);
 }
 
 static void tell_of_soft(struct ftli_events *events, uint64_t committed, uint64_t now_ns)
@@ -84,7 +60,7 @@ void ftli_events_look_at_pressure(struct ftli_events *events, uint64_t now_ns)
     do {
         uint64_t committed = ftli_allocation_committed(events->device);
         bool was_over = events->marks.over_soft;
-        events->marks.level = level_at(events, committed);
+        events->marks.level = ftli_pressure_level(&events->marks, ftli_allocation_limit(events->device), committed);
         events->marks.over_soft = is_over_soft(events, committed);
         if (events->marks.over_soft && !was_over)
             tell_of_soft(events, committed, now_ns);

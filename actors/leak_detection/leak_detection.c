@@ -6,6 +6,7 @@
 #include "actors/leak_detection/walk.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
+#include "runtime/kernel/route.h"
 
 #define SOON_NS       (UINT64_C(100) * FTLI_NS_PER_MS)
 #define SLICE_WAIT_NS FTLI_NS_PER_MS
@@ -179,11 +180,18 @@ static int on_tick(void *state, ftli_context *context)
     return FTL_OK;
 }
 
+static void on_recheck(struct ftli_leak_detection *leaks, ftli_route *route)
+{
+    uint64_t seen = ftli_route_begin(route);
+    ftli_leak_detection_note(leaks);
+    ftli_route_end(route, seen);
+}
+
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
-    (void)state;
     (void)context;
-    (void)message;
+    if (message->flags == FTLI_ROUTE_FLAG && message->type == FTLI_LEAK_DETECTION_RECHECK)
+        on_recheck(state, ftli_route_of(message));
     return FTL_OK;
 }
 

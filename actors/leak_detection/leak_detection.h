@@ -24,6 +24,8 @@ enum {
 };
 #define FTLI_LEAK_PINNED_NS UINT64_C(10000000000)
 
+enum { FTLI_LEAK_DETECTION_RECHECK = 1 }; /* of a route: a walk, soon but seldom, as after a note */
+
 enum ftli_thread_fate {
     FTLI_THREAD_UNKNOWN = 0, /* or alive */
     FTLI_THREAD_ENDED = 1,   /* *ended_ns says when it was seen, on the kernel's clock */

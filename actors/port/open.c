@@ -4,6 +4,7 @@
 
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
+#include "actors/port/routes.h"
 #include "actors/port/topology.h"
 #include "actors/port/user.h"
 #include "runtime/base/clock.h"
@@ -420,6 +421,9 @@ static int build(struct ftl_runtime *runtime, const ftl_open_options *open_optio
     status = ftli_users_add(runtime, open_options);
     if (status != FTL_OK)
         return status;
+    status = ftli_routes_open(runtime);
+    if (status != FTL_OK)
+        return ftli_fail(status, "routes: no memory, or too many actors");
     runtime->refuse_pinned = runtime->topology->pinned_on_close == FTLI_PINNED_REFUSE;
     status = ftli_kernel_start(runtime->kernel);
     if (status != FTL_OK && ftli_users_not_started(runtime) != NULL)
@@ -448,6 +452,7 @@ void ftli_runtime_tear_down(struct ftl_runtime *runtime)
     if (runtime->kernel != NULL)
         ftli_kernel_destroy(runtime->kernel);
     ftli_users_destroy(runtime);
+    ftli_routes_close(runtime);
     if (runtime->supervisor != NULL)
         ftli_supervisor_destroy(runtime->supervisor);
     ftli_topology_free(runtime->topology);

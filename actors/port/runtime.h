@@ -69,6 +69,8 @@ struct ftl_runtime {
     struct ftli_leak_detection leak_detection;
     struct ftli_telemetry telemetry;
     struct ftli_events events;
+    struct ftli_gauge gauge;
+    ftli_route *routes;               /* as many as the topology has; void ones unused */
     struct ftli_refusals refusals[2]; /* of the device, of scopes */
     ftli_supervisor *supervisor;
     ftli_actor *allocation_actor, *cleanup_actor, *tracking_actor, *defragmentation_actor, *leak_detection_actor,

@@ -1,5 +1,6 @@
 /* What the topology says about supervision, as a policy; and what becomes of the news of a runtime's actors. */
 #include "actors/port/life.h"
+#include "actors/port/routes.h"
 
 _Static_assert((int)FTLI_RECOVERY_CLASSES == (int)FTLI_FAILURE_CLASSES &&
                    (int)FTLI_RECOVERY_TRANSIENT == (int)FTLI_CLASS_TRANSIENT &&
@@ -61,6 +62,7 @@ void ftli_runtime_on_news(void *user, const ftli_news *news)
 {
     struct ftl_runtime *runtime = user;
     tell(runtime, news);
+    ftli_routes_on_news(runtime, news);
     uint32_t open = FTLI_RUNTIME_OPEN;
     if (news->kind != FTLI_NEWS_DOWN || runtime->topology->supervision.give_up != FTLI_GIVE_UP_CLOSE ||
         !ftli_u32_cas_acq_rel(&runtime->state, &open, FTLI_RUNTIME_CLOSING))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/port/agent.h"
+#include "actors/port/routes.h"
 #include "actors/port/user.h"
 
 /* id: runtime number 12 | the actor's place 20 | which open it was 32 */
@@ -27,6 +28,7 @@ static void log_text(void *user, const char *actor, uint32_t level, const char *
     struct ftl_runtime *runtime = user;
     ftli_events_post(&runtime->events,
                      &(struct ftli_event_news){.kind = FTL_EVENT_LOG, .level = level, .subject = actor}, "%s", text);
+    ftli_routes_on_log(runtime, actor, level);
 }
 
 /* In a runtime whose actors are there. */

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "actors/tracking/tracking.h"
+
 #define MIB (1024.0 * 1024.0)
 #define TIB (1024.0 * 1024.0 * MIB)
 
@@ -34,10 +36,14 @@ static bool check(const void *settings, struct ftli_complaint *complaint)
     return true;
 }
 
+static const struct ftli_schema_message messages[] = {{"update", FTLI_TRACKING_UPDATE, FTLI_LANE_BACKGROUND},
+                                                      {NULL, 0, 0}};
+
 const struct ftli_actor_schema ftli_tracking_schema = {
     .type = "tracking",
     .keys = tracking_keys,
     .settings_bytes = sizeof(struct ftli_tracking_settings),
     .order = 2,
+    .messages = messages,
     .check = check,
 };

@@ -7,6 +7,7 @@
 #include <fettle/fettle.h>
 
 #include "runtime/base/os.h"
+#include "runtime/kernel/route.h"
 
 #define ROUNDS_MOST 4096 /* of one collection: writers that never pause do not hold a reader up for ever */
 
@@ -95,11 +96,22 @@ void ftli_tracking_read(struct ftli_tracking *tracking, struct ftli_tracking_fig
     *out = figures;
 }
 
+/* Whoever reads the events at this moment empties the rings himself. */
+static void on_update(struct ftli_tracking *tracking, ftli_route *route)
+{
+    uint64_t seen = ftli_route_begin(route);
+    if (ftli_token_try_take(&tracking->token)) {
+        (void)collect(tracking);
+        ftli_token_release(&tracking->token);
+    }
+    ftli_route_end(route, seen);
+}
+
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
-    (void)state;
     (void)context;
-    (void)message;
+    if (message->flags == FTLI_ROUTE_FLAG && message->type == FTLI_TRACKING_UPDATE)
+        on_update(state, ftli_route_of(message));
     return FTL_OK;
 }
 

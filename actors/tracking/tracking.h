@@ -138,6 +138,7 @@ FTLI_INLINE uint32_t ftli_sampling_countdown(const struct ftli_sampling *samplin
  * by ftli_tracking_note; it stops by itself. A level that samples nothing has no ring.
  */
 
+enum { FTLI_TRACKING_UPDATE = 1 }; /* of a route: the rings are emptied now */
 enum { FTLI_TRACKING_TICK_NS = 100 * 1000 * 1000 };
 enum { FTLI_TRACKING_HEADER_BYTES = 12 }; /* what tracking keeps in each tensor's header: record and stamp */
 

@@ -9,7 +9,8 @@
  * Started after Fettle's own in the order of the file, stopped before them in reverse. What receive runs on is the group
  * of threads that the topology says; there it may call everything but drain, close and run (FTL_EBUSY). A receive that
  * answers an error is supervised as the topology's `recovery` and `supervision` say: its message stays the next of its
- * lane, and comes again. */
+ * lane, and comes again. In `routes` an actor may be told of events, and be the source of some: its `log` by level
+ * (requests.warning) and what becomes of it (requests.restarted). */
 #ifndef FETTLE_ACTOR_H
 #define FETTLE_ACTOR_H
 
@@ -33,6 +34,17 @@ typedef struct ftl_message {
     uint32_t type;            /* yours */
     uint32_t flags;           /* 0 */
 } ftl_message;
+
+/* What a route of the topology sends ({when: pressure.high, tell: requests, do: shed}): a message whose flags say
+ * FTL_MESSAGE_ROUTED. It is the runtime's, also after receive: not to be kept, freed or sent. One of a route is on its way
+ * at most, in lane normal: what happens meanwhile is counted with it, what happens during its receive sends it again. */
+enum { FTL_MESSAGE_ROUTED = 1 };
+typedef struct ftl_routed {
+    ftl_message message; /* type: 0 */
+    const char *when;    /* "pressure.high" */
+    const char *what;    /* `do`: "shed"; which words there are is the receiver's business */
+    uint64_t count;      /* how often it has happened since it was received last */
+} ftl_routed;
 
 /* The only world an actor sees, so that it runs unchanged in simulation. Good during start, receive and stop. send:
  * as ftl_actor_send. after: never fails on a message and a delay that are not NULL, not negative; its time grows with

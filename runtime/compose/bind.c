@@ -125,8 +125,10 @@ static int bind_list(struct ftli_binder *binder, const struct ftli_node *list, c
     struct ftli_part element = {key->children, NULL};
     char names[128], wrong[FTLI_WRONG_BYTES], number[16];
     ftli_write_names(&element, 1, names, sizeof names);
-    if (list->kind != FTLI_NODE_LIST) {
-        (void)snprintf(wrong, sizeof wrong, "is no list; expected 1 to %.0f maps with %s", key->most, names);
+    bool none = key->may_be_empty && list->kind == FTLI_NODE_VALUE && strcmp(list->text, "none") == 0;
+    if (list->kind != FTLI_NODE_LIST && !none) {
+        (void)snprintf(wrong, sizeof wrong, "is no list; expected %s1 to %.0f maps with %s",
+                       key->may_be_empty ? "none, or " : "", key->most, names);
         return ftli_report_path(binder->report, place_of(binder, list), path, wrong);
     }
     char *first = (char *)base + key->offset;
@@ -152,7 +154,7 @@ static int bind_list(struct ftli_binder *binder, const struct ftli_node *list, c
             return status;
         }
     }
-    if (count == 0) {
+    if (count == 0 && !key->may_be_empty) {
         (void)snprintf(wrong, sizeof wrong, "is empty; expected 1 to %.0f maps with %s", key->most, names);
         return ftli_report_path(binder->report, place_of(binder, list), path, wrong);
     }

@@ -55,8 +55,8 @@ int ftli_check_complete(struct ftli_composer *c)
 
 /* ---- thread groups -------------------------------------------------------------------------------------- */
 
-static const struct ftli_removed *find_removed(const struct ftli_composer *c, const struct ftli_key *section,
-                                               const char *name)
+const struct ftli_removed *ftli_find_removed(const struct ftli_composer *c, const struct ftli_key *section,
+                                             const char *name)
 {
     for (size_t i = 0; i < c->removed_count; i++) {
         if (c->removed[i].section == section && strcmp(c->removed[i].name, name) == 0) {
@@ -73,7 +73,7 @@ static int resolve(struct ftli_composer *c, struct ftli_group_reference *group, 
     if (group->index < c->topology->group_count) {
         return FTL_OK;
     }
-    const struct ftli_removed *removed = find_removed(c, section, group->name);
+    const struct ftli_removed *removed = ftli_find_removed(c, section, group->name);
     if (removed != NULL && ftli_origin_is_default(&c->binder, group)) {
         char dotted[FTLI_DOTTED_BYTES];
         (void)snprintf(dotted, sizeof dotted, "threads.%s", group->name);
@@ -111,7 +111,7 @@ static int resolve_table(struct ftli_composer *c, const struct ftli_key *keys, v
     return status;
 }
 
-static int warn(struct ftli_composer *c, const char *sentence)
+int ftli_compose_warn(struct ftli_composer *c, const char *sentence)
 {
     struct ftli_topology *t = c->topology;
     char **grown = realloc(t->warnings, (t->warning_count + 1) * sizeof *grown);
@@ -139,12 +139,12 @@ static int warn_of_groups(struct ftli_composer *c, const bool *used)
         char sentence[160];
         if (!used[i]) {
             (void)snprintf(sentence, sizeof sentence, "thread group %s serves no actor", t->groups[i].name);
-            status = warn(c, sentence);
+            status = ftli_compose_warn(c, sentence);
         } else if (has_threads && t->groups[i].count == 0) {
             (void)snprintf(sentence, sizeof sentence,
                            "thread group %s has no threads: its actors run only inside ftl_runtime_run",
                            t->groups[i].name);
-            status = warn(c, sentence);
+            status = ftli_compose_warn(c, sentence);
         }
     }
     return status;
@@ -377,9 +377,9 @@ static int check_recovery(struct ftli_composer *c)
 
 int ftli_check_topology(struct ftli_composer *c)
 {
-    int (*const checks[])(struct ftli_composer *) = {check_mandatory, check_one_of_a_type, check_groups,
-                                                     check_settings,  check_levels,        check_devices,
-                                                     check_lanes,     check_backoff,       check_recovery};
+    int (*const checks[])(struct ftli_composer *) = {check_mandatory, check_one_of_a_type, check_groups, check_settings,
+                                                     check_levels,    check_devices,       check_lanes,  check_backoff,
+                                                     check_recovery,  ftli_check_routes};
     int status = FTL_OK;
     for (size_t i = 0; i < sizeof checks / sizeof checks[0] && status == FTL_OK; i++) {
         status = checks[i](c);

@@ -1,7 +1,7 @@
 /* The work of ftli_compose, cut into files: what they share.
  *
  * What        topology.c lays the layers, entries.c the things held by name, check.c tells what does not fit together,
- *             difference.c what is not as built in, keys.c holds the tables of the sections.
+ *             routes.c what routes name, difference.c what is not as built in, keys.c holds the tables of the sections.
  * Owns        The topology until it is handed over; the binder's origins.
  * Threads     One.
  */
@@ -51,6 +51,10 @@ int ftli_bind_entries(struct ftli_binder *binder, const struct ftli_node *map, c
                       void *base, const struct ftli_path *path);
 
 int ftli_check_complete(struct ftli_composer *composer); /* the default must say everything */
+int ftli_check_routes(struct ftli_composer *composer);   /* of check_topology: what they name is there */
+int ftli_compose_warn(struct ftli_composer *composer, const char *sentence);
+const struct ftli_removed *ftli_find_removed(const struct ftli_composer *composer, const struct ftli_key *section,
+                                             const char *name);
 int ftli_check_topology(struct ftli_composer *composer); /* names resolved, values that fit each other, warnings */
 int ftli_find_differences(struct ftli_composer *composer);
 

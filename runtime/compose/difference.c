@@ -14,6 +14,16 @@ static uint32_t line_of(const struct ftli_composer *c, const void *field)
     return origin != NULL && origin->layer == FTLI_LAYER_FILE ? origin->line : 0;
 }
 
+enum { VALUE_BYTES = 8192 }; /* the longest list of routes, written out */
+
+static void shorten(char *text, size_t text_bytes, const char *from)
+{
+    (void)snprintf(text, text_bytes, "%s", from);
+    if (strlen(from) >= text_bytes) {
+        memcpy(text + text_bytes - 3, "..", 3);
+    }
+}
+
 static int differs(struct ftli_composer *c, const struct ftli_path *path, const char *value, const char *standard,
                    uint32_t line)
 {
@@ -26,8 +36,8 @@ static int differs(struct ftli_composer *c, const struct ftli_path *path, const 
     struct ftli_difference *difference = &grown[t->difference_count++];
     difference->line = line;
     ftli_path_write(path, difference->key, sizeof difference->key);
-    (void)snprintf(difference->value, sizeof difference->value, "%s", value);
-    (void)snprintf(difference->standard, sizeof difference->standard, "%s", standard);
+    shorten(difference->value, sizeof difference->value, value);
+    shorten(difference->standard, sizeof difference->standard, standard);
     return FTL_OK;
 }
 
@@ -41,7 +51,7 @@ static int compare_table(struct ftli_composer *c, const struct ftli_key *keys, c
             status = compare_table(c, key->children, base, standard, &here);
             continue;
         }
-        char value[160], built_in[160];
+        char value[VALUE_BYTES], built_in[VALUE_BYTES];
         ftli_write_value(key, base, value, sizeof value);
         ftli_write_value(key, standard, built_in, sizeof built_in);
         if (strcmp(value, built_in) != 0) {

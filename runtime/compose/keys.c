@@ -141,6 +141,13 @@ static const struct ftli_key supervision_keys[] = {
     FTLI_KEYS_END,
 };
 
+static const struct ftli_key route_keys[] = {
+    FTLI_TEXT("when", struct ftli_topology_route, when, NULL),
+    FTLI_TEXT("tell", struct ftli_topology_route, tell, NULL),
+    FTLI_TEXT("do", struct ftli_topology_route, what, NULL),
+    FTLI_KEYS_END,
+};
+
 #define NAMED(section, array, length, most_entries, table)                                                    \
     {                                                                                                         \
         .name = (section), .kind = FTLI_KEY_NAMED, .offset = offsetof(struct ftli_topology, array),           \
@@ -159,6 +166,7 @@ const struct ftli_key ftli_topology_keys[] = {
     NAMED("actors", actors, actor_count, FTLI_ACTORS_MOST, ftli_actor_keys),
     FTLI_MAP("supervision", supervision_keys),
     FTLI_MAP("recovery", recovery_keys),
+    FTLI_LIST_OR_NONE("routes", struct ftli_topology, routes, route_count, route_keys),
     FTLI_KEYS_END,
 };
 

@@ -85,8 +85,15 @@ struct ftli_key {
     const char *example;      /* for messages; NULL: the kind's own */
     const struct ftli_key *children;
     size_t stride, count_offset; /* list: bytes of an element, and where its uint32_t length is; 1 to `most` elements */
+    bool may_be_empty;           /* list: [] and none are none of them */
     /* text: false and what is wrong and what was expected. */
     bool (*accept)(const char *text, char *wrong, size_t wrong_bytes);
+};
+
+/* What a route may tell an actor of a type: `do`, and the message as the actor knows it. */
+struct ftli_schema_message {
+    const char *name;
+    uint32_t type, lane;
 };
 
 /* What an actor's own check found between its keys. */
@@ -105,6 +112,9 @@ struct ftli_actor_schema {
     bool is_user;        /* a type of the program's: any number of actors may be of it */
     const char *threads; /* of those: what an entry begins with */
     int64_t receive_ns;
+    /* What routes may name of it; both end with a NULL name, and may be NULL: none. */
+    const char *const *events;                  /* beside those of every actor */
+    const struct ftli_schema_message *messages; /* of a type of the program's: whatever it knows */
     /* NULL, or: false and a complaint if the values do not fit each other. */
     bool (*check)(const void *settings, struct ftli_complaint *complaint);
 };
@@ -201,6 +211,13 @@ struct ftli_actor_schema {
         .name = (key), .kind = FTLI_KEY_LIST, .offset = offsetof(type, field),                            \
         .most = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .children = (table),          \
         .stride = sizeof(((type *)0)->field[0]), .count_offset = FTLI_KEY_OFFSET_(type, length, uint32_t) \
+    }
+#define FTLI_LIST_OR_NONE(key, type, field, length, table)                                                 \
+    {                                                                                                      \
+        .name = (key), .kind = FTLI_KEY_LIST, .offset = offsetof(type, field),                             \
+        .most = sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), .children = (table),           \
+        .stride = sizeof(((type *)0)->field[0]), .count_offset = FTLI_KEY_OFFSET_(type, length, uint32_t), \
+        .may_be_empty = true                                                                               \
     }
 #define FTLI_KEYS_END \
     {                 \

@@ -6,7 +6,7 @@
  * afterwards. Invariants  of a composed topology: at least one group and one device; each actor's group index
  * and each group reference in its settings is below group_count; actors stand in the order in which they
  * start; no two of one type of ours; no mandatory one is missing; pressure levels rise; the lanes' shares add up
- * to 64.
+ * to 64; a route that is not void names actors that are there.
  */
 #ifndef FTLI_RUNTIME_COMPOSE_TOPOLOGY_H
 #define FTLI_RUNTIME_COMPOSE_TOPOLOGY_H
@@ -84,6 +84,24 @@ struct ftli_topology_supervision {
     } breaker;
 };
 
+/* One actor's news, another's work. */
+enum { FTLI_ROUTES_MOST = 64, FTLI_ROUTE_EVENT_BYTES = 32, FTLI_ROUTE_WORD_BYTES = 32 };
+enum ftli_route_kind {
+    FTLI_ROUTE_OWN = 0,      /* event: the index in its schema's `events` */
+    FTLI_ROUTE_NEWS = 1,     /* of any actor; event: FTLI_NEWS_... */
+    FTLI_ROUTE_LOG = 2,      /* of an actor of the program's; event: the level */
+    FTLI_ROUTE_PRESSURE = 3, /* event: the level; source is empty */
+};
+struct ftli_topology_route {
+    char when[FTLI_ROUTE_EVENT_BYTES]; /* "cleanup.completed" */
+    char tell[FTLI_NAME_BYTES];
+    char what[FTLI_ROUTE_WORD_BYTES]; /* `do` */
+    uint32_t kind, event;
+    char source[FTLI_NAME_BYTES];
+    const struct ftli_schema_message *message; /* NULL: `tell` is one of the program's */
+    bool is_void;                              /* an actor that it names was taken out */
+};
+
 /* One key whose value is not the built-in one. */
 struct ftli_difference {
     char key[96];
@@ -104,10 +122,11 @@ struct ftli_topology {
     double pressure_hysteresis;                   /* a level ends this much below where it began */
     struct ftli_topology_supervision supervision;
     struct ftli_words recovery[FTLI_RECOVERY_CLASSES]; /* steps, FTLI_STEP_... of runtime/supervise/policy.h */
-    uint32_t group_count, device_count, actor_count, warning_count, difference_count;
+    uint32_t group_count, device_count, actor_count, route_count, warning_count, difference_count;
     struct ftli_topology_group groups[FTLI_GROUPS_MOST];
     struct ftli_topology_device devices[FTLI_DEVICES_MOST]; /* the first is device 0 */
     struct ftli_topology_actor actors[FTLI_ACTORS_MOST];
+    struct ftli_topology_route routes[FTLI_ROUTES_MOST];
     char **warnings; /* one sentence each */
     struct ftli_difference *differences;
     void *types; /* what the schemas of the program's types lie in; freed with the topology. May be NULL */

@@ -9,9 +9,13 @@ static void write_list(const struct ftli_key *key, const void *base, char *text,
 {
     uint32_t count = *(const uint32_t *)(const void *)((const char *)base + key->count_offset);
     const char *element = (const char *)base + key->offset;
+    if (count == 0) {
+        (void)snprintf(text, text_bytes, "none");
+        return;
+    }
     (void)snprintf(text, text_bytes, "[");
     for (uint32_t i = 0; i < count; i++, element += key->stride) {
-        char one[96];
+        char one[160];
         ftli_write_map(key->children, element, one, sizeof one);
         ftli_append(text, text_bytes, "%s%s", i == 0 ? "" : ", ", one);
     }

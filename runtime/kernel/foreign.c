@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/kernel/route.h"
+
 static _Thread_local char own; /* its address names the thread */
 
 _Static_assert(offsetof(ftl_message, next) == 0 && sizeof(ftl_message *) == sizeof(ftli_link),
@@ -136,10 +138,23 @@ static int receive(ftli_foreign *foreign, ftli_context *context, ftl_message *me
     return status;
 }
 
+static int receive_routed(ftli_foreign *foreign, ftli_context *context, ftli_route *route)
+{
+    const uint64_t seen = ftli_route_begin(route);
+    route->u.routed.count = seen - route->told;
+    const int status = receive(foreign, context, &route->u.routed.message);
+    if (status == FTL_OK)
+        ftli_route_end(route, seen);
+    return status;
+}
+
 static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
 {
+    ftl_message *message = (ftl_message *)(void *)item;
     (void)lane;
-    return receive(state, context, (ftl_message *)(void *)item);
+    if (message->flags == FTL_MESSAGE_ROUTED) /* what the program sends has none */
+        return receive_routed(state, context, (ftli_route *)(void *)item);
+    return receive(state, context, message);
 }
 
 /* The timer: the first of those that wait for their time. One at a time, so that a failure is that message's. */

@@ -239,3 +239,53 @@ Test(user_actors, close_receives_what_waits)
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
     cr_assert_eq(ftli_u64_load_acquire(&finished), 200);
 }
+
+/* ---- routes: what many threads say is told, however it coalesces */
+
+static ftli_atomic_u64 told_count, told_times;
+
+static int say(void *raw, const ftl_context *context, ftl_message *message)
+{
+    (void)raw;
+    (void)message;
+    context->log(context, 2, "said");
+    return FTL_OK;
+}
+
+static int hear_of(void *raw, const ftl_context *context, ftl_message *message)
+{
+    (void)raw;
+    (void)context;
+    const ftl_routed *routed = (const ftl_routed *)(const void *)message;
+    if (ftli_u64_load_relaxed(&told_times) % 50 == 49 && ftli_u64_fetch_add_relaxed(&told_times, 1) != 0)
+        return FTL_EBUSY; /* it comes again */
+    (void)ftli_u64_fetch_add_relaxed(&told_count, routed->count);
+    (void)ftli_u64_fetch_add_relaxed(&told_times, 1);
+    return FTL_OK;
+}
+
+Test(user_actors, what_is_said_is_told_by_routes)
+{
+    enum { MESSAGES = 20000 };
+    static ftl_message messages[2][MESSAGES];
+    ftl_runtime *runtime;
+    ftl_actor sayers[2];
+    ftl_actor_type both[2] = {{.name = "sayer", .receive = say}, {.name = "hearer", .receive = hear_of}};
+    ftl_open_options options = {.overrides = "actors.one: {type: sayer, threads: service}\n"
+                                             "actors.two: {type: sayer, threads: finalizers}\n"
+                                             "actors.ear: {type: hearer}\nsupervision.restarts: 10000\n"
+                                             "routes: [{when: one.warning, tell: ear, do: listen},"
+                                             " {when: two.warning, tell: ear, do: listen}]",
+                                .actor_types = both,
+                                .actor_type_count = 2};
+    cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
+    cr_assert_eq(ftl_actor_find(runtime, "one", &sayers[0]), FTL_OK);
+    cr_assert_eq(ftl_actor_find(runtime, "two", &sayers[1]), FTL_OK);
+    for (unsigned i = 0; i < MESSAGES; i++)
+        for (unsigned k = 0; k < 2; k++)
+            cr_assert_eq(ftl_actor_send(sayers[k], FTL_LANE_NORMAL, &messages[k][i]), FTL_OK);
+    while (ftli_u64_load_acquire(&told_count) != 2 * MESSAGES)
+        (void)sched_yield();
+    cr_assert_leq(ftli_u64_load_acquire(&told_times), 3 * MESSAGES);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}

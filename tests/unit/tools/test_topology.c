@@ -76,6 +76,33 @@ Test(topology, the_drawing)
     ftli_topology_free(topology);
 }
 
+Test(topology, the_routes)
+{
+    struct ftli_topology *topology = composed("fettle: 1\nactors: {leak_detection: none}\nroutes:\n"
+                                              "  - {when: pressure.medium, tell: cleanup, do: run}\n"
+                                              "  - {when: pressure.high, tell: leak_detection, do: recheck}\n"
+                                              "  - {when: cleanup.completed, tell: tracking, do: update}\n"
+                                              "  - {when: tracking.down, tell: cleanup, do: run}\n");
+    char *text = printed(ftli_topology_draw_routes, topology);
+    cr_assert_str_eq(text,
+                     "  routes   pressure.medium > cleanup run                  cleanup.completed > tracking update\n"
+                     "           tracking.down > cleanup run\n");
+    free(text);
+    text = printed(ftli_topology_draw_dot, topology);
+    cr_assert_not_null(strstr(text, "\"pressure \" -> \"cleanup\" [label=\"medium > run\", style=dashed];"), "%s",
+                       text);
+    cr_assert_not_null(strstr(text, "\"cleanup\" -> \"tracking\" [label=\"completed > update\", style=dashed];"), "%s",
+                       text);
+    cr_assert_null(strstr(text, "recheck"));
+    free(text);
+    ftli_topology_free(topology);
+    topology = composed("fettle: 1\nroutes: none\n");
+    text = printed(ftli_topology_draw_routes, topology);
+    cr_assert_str_eq(text, "  routes   none\n");
+    free(text);
+    ftli_topology_free(topology);
+}
+
 /* The boxes stay boxes: all their lines end in the same columns. */
 Test(topology, boxes_are_straight)
 {

@@ -70,7 +70,7 @@ Test(open, all_optional_actors_may_be_left_out)
     cr_assert_eq(stats_of(runtime).tracking_time_overhead, 0);
     must_agree(runtime);
     (void)snprintf(text, sizeof text, "%u", ftli_kernel_actor_count(runtime->kernel));
-    cr_assert_str_eq(text, "4", "allocation, cleanup, a worker and events");
+    cr_assert_str_eq(text, "5", "allocation, cleanup, a worker, events and the gauge");
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
 

@@ -181,9 +181,9 @@ Test(messages, yaml)
 
 Test(messages, keys_that_are_not_there)
 {
-    expect_error_in("fettle: 1\nroutes: {}\n", NULL,
-                    "topology:2:1: routes: no such key; there are fettle, runtime, threads, back_pressure, lanes, "
-                    "devices, pressure, actors, supervision, recovery");
+    expect_error_in("fettle: 1\nwhatever: {}\n", NULL,
+                    "topology:2:1: whatever: no such key; there are fettle, runtime, threads, back_pressure, lanes, "
+                    "devices, pressure, actors, supervision, recovery, routes");
     expect_error_in("fettle: 1\nlanes:\n  urgent: {share: 1}\n", NULL,
                     "topology:3:3: lanes.urgent: no such key; there are emergency, high, normal, background");
     expect_error_in("fettle: 1\nlanes: {hihg: {share: 1}}\n", NULL,
@@ -200,6 +200,50 @@ Test(messages, keys_that_are_not_there)
         "fettle: 1\nactors: {watcher: {type: trakking}}\n", NULL,
         "topology:2:26: actors.watcher.type: no actor is of type \"trakking\"; there are allocation, cleanup, "
         "tracking, defragmentation, leak_detection, telemetry; did you mean tracking?");
+}
+
+static void expect_route(const char *route, unsigned column, const char *expected)
+{
+    char text[512], message[512];
+    (void)snprintf(text, sizeof text, "fettle: 1\nroutes:\n  - {%s}\n", route);
+    (void)snprintf(message, sizeof message, "topology:3:%u: routes.1%s", column, expected);
+    expect_error_in(text, NULL, message);
+}
+
+Test(messages, routes)
+{
+    expect_route("when: cleanup.complete, tell: tracking, do: update", 12,
+                 ".when: cleanup has no event \"complete\"; there are completed, failed, restarted, down, degraded, "
+                 "recovered, overdue; did you mean cleanup.completed?");
+    expect_route("when: tracking.zzz, tell: tracking, do: update", 12,
+                 ".when: tracking has no event \"zzz\"; there are failed, restarted, down, degraded, recovered, "
+                 "overdue");
+    expect_route("when: pressure.hihg, tell: cleanup, do: run", 12,
+                 ".when: pressure has no event \"hihg\"; there are none, low, medium, high, critical; did you mean "
+                 "pressure.high?");
+    expect_route("when: completed, tell: tracking, do: update", 12,
+                 ".when: \"completed\" is no event; expected one such as cleanup.completed or pressure.medium");
+    expect_route("tell: tracking, do: update, when: \"cleanup.\"", 40,
+                 ".when: \"cleanup.\" is no event; expected one such as cleanup.completed or pressure.medium");
+    expect_route("when: pressure.medium, tell: clenup, do: run", 35,
+                 ".tell: no actor is called \"clenup\"; there are allocation, cleanup, tracking, defragmentation, "
+                 "leak_detection, telemetry; did you mean cleanup?");
+    expect_route("when: presure.medium, tell: cleanup, do: run", 12,
+                 ".when: no actor is called \"presure\"; there are allocation, cleanup, tracking, defragmentation, "
+                 "leak_detection, telemetry, and pressure; did you mean pressure.medium?");
+    expect_route("when: pressure.medium, tell: cleanup, do: rum", 48,
+                 ".do: cleanup has no message \"rum\"; there is run; did you mean run?");
+    expect_route("when: pressure.medium, tell: allocation, do: run", 35,
+                 ".tell: allocation takes no messages of routes; there are cleanup (run), tracking (update), "
+                 "leak_detection (recheck), and the program's own actors");
+    expect_route("when: pressure.medium, tell: cleanup", 5, ": has no do; expected a map with when, tell, do");
+    expect_route("when: pressure.medium, tell: cleanup, do: run, if: x", 53,
+                 ".if: no such key; there are when, tell, do");
+    expect_error_in("fettle: 1\nroutes: cleanup\n", NULL,
+                    "topology:2:9: routes: is no list; expected none, or 1 to 64 maps with when, tell, do");
+    expect_error_in("fettle: 1\nroutes:\n  - {when: pressure.low, tell: cleanup, do: run}\n"
+                    "  - {when: pressure.low, do: run, tell: cleanup}\n",
+                    NULL, "topology:4:12: routes.2: is the same as routes.1");
 }
 
 Test(messages, names)

@@ -65,6 +65,14 @@ Test(topology, default_values)
     cr_expect_eq(t->supervision.breaker.failures, 5);
     cr_expect_eq(t->supervision.breaker.within_ns, 30000000000);
     cr_expect_eq(t->supervision.breaker.open_ns, 5000000000);
+    cr_assert_eq(t->route_count, 2);
+    cr_expect_str_eq(t->routes[0].when, "pressure.medium");
+    cr_expect_str_eq(t->routes[0].tell, "cleanup");
+    cr_expect_str_eq(t->routes[0].what, "run");
+    cr_expect_eq(t->routes[0].kind, FTLI_ROUTE_PRESSURE);
+    cr_expect_eq(t->routes[0].event, 2);
+    cr_expect_eq(t->routes[1].kind, FTLI_ROUTE_OWN);
+    cr_expect_str_eq(t->routes[1].source, "cleanup");
     cr_expect_eq(ftli_topology_actor(t, "cleanup")->receive_ns, 50000000);
     cr_expect_eq(ftli_topology_actor(t, "defragmentation")->receive_ns, 20000000);
     cr_expect_eq(t->warning_count, 0);
@@ -254,6 +262,31 @@ Test(topology, a_list_replaces_the_list)
     cr_expect_float_eq(tracking->tiers[0].rate, 0.125, 1e-12);
     cr_expect_eq(tracking->tiers[1].up_to_bytes, 0);
     ftli_compose_free(t);
+}
+
+Test(topology, routes_of_any_length_differ)
+{
+    char text[8192] = "fettle: 1\nroutes:\n";
+    static const char *const events[] = {"failed", "restarted", "down", "degraded", "recovered", "overdue"};
+    static const char *const told[][2] = {{"cleanup", "run"}, {"tracking", "update"}, {"leak_detection", "recheck"}};
+    static const char *const actors[] = {"allocation", "cleanup", "tracking", "leak_detection"};
+    for (unsigned i = 0; i < FTLI_ROUTES_MOST; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "  - {when: %s.%s, tell: %s, do: %s}\n",
+                       actors[i / 18], events[i % 6], told[i % 18 / 6][0], told[i % 18 / 6][1]);
+    struct ftli_topology *t = good(text, NULL);
+    cr_assert_eq(t->route_count, FTLI_ROUTES_MOST);
+    cr_assert_eq(t->difference_count, 1);
+    cr_expect_eq(t->differences[0].line, 2 + 1);
+    cr_expect_eq(strlen(t->differences[0].value), sizeof t->differences[0].value - 1);
+    cr_expect_str_eq(t->differences[0].value + strlen(t->differences[0].value) - 2, "..");
+    ftli_compose_free(t);
+    for (unsigned i = 0; i < 2; i++) {
+        t = good(i == 0 ? "fettle: 1\nroutes: none\n" : "fettle: 1\nroutes: []\n", NULL);
+        cr_assert_eq(t->route_count, 0);
+        cr_assert_eq(t->difference_count, 1);
+        cr_expect_str_eq(t->differences[0].value, "none");
+        ftli_compose_free(t);
+    }
 }
 
 Test(topology, overrides_lie_on_top)
