@@ -196,11 +196,15 @@ static int open_kernel(struct ftl_runtime *runtime, bool simulated, uint64_t see
         return FTL_ENOMEM;
     fill_groups(topology, groups);
     unsigned group_count = add_group_of_events(topology, groups);
+    uint64_t alarms[FTLI_LANES];
+    for (unsigned i = 0; i < FTLI_LANES; i++)
+        alarms[i] = topology->lane_alarms_ns[i] != FTLI_TIME_NONE ? (uint64_t)topology->lane_alarms_ns[i] : 0;
     ftli_kernel_options options = {
         .name = topology->name,
         .groups = groups->options,
         .group_count = group_count,
         .lane_shares = topology->lane_shares,
+        .lane_alarms = alarms,
         .supervision = ftli_supervisor_interface(runtime->supervisor),
         .on_news = ftli_runtime_on_news,
         .user = runtime,

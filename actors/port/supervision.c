@@ -31,6 +31,19 @@ ftli_policy ftli_runtime_policy(const struct ftli_topology *topology)
     return policy;
 }
 
+static void tell_of_alarm(struct ftl_runtime *runtime, const ftli_news *news, const ftli_actor_figures *figures)
+{
+    static const char *const lanes[FTLI_LANES] = {"emergency", "high", "normal", "background"};
+    struct ftli_event_news event = {.kind = FTL_EVENT_OVERDUE,
+                                    .level = 1 + news->lane,
+                                    .count = figures->lanes[news->lane].depth,
+                                    .subject = ftli_actor_name(news->actor)};
+    ftli_events_post(&runtime->events, &event,
+                     "actor %s: the oldest of %llu messages in lane %s waits for %.1f ms; its alarm is %.1f ms",
+                     event.subject, (unsigned long long)event.count, lanes[news->lane], (double)news->age_ns / 1e6,
+                     (double)ftli_kernel_lane_alarm_ns(runtime->kernel, news->lane) / 1e6);
+}
+
 static void tell(struct ftl_runtime *runtime, const ftli_news *news)
 {
     static const char *const texts[] = {
@@ -45,6 +58,10 @@ static void tell(struct ftl_runtime *runtime, const ftli_news *news)
     if (!ftli_events_are_wanted(&runtime->events, FTL_EVENT_ACTOR | FTL_EVENT_OVERDUE))
         return;
     ftli_actor_read(news->actor, &figures);
+    if (news->kind == FTLI_NEWS_ALARM) {
+        tell_of_alarm(runtime, news, &figures);
+        return;
+    }
     struct ftli_event_news event = {.kind = news->kind == FTLI_NEWS_OVERDUE ? FTL_EVENT_OVERDUE : FTL_EVENT_ACTOR,
                                     .count = figures.restarts,
                                     .subject = ftli_actor_name(news->actor)};

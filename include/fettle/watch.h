@@ -88,12 +88,14 @@ enum { /* kinds of event: a mask for ftl_subscribe */
     FTL_EVENT_QUARANTINE = 8, /* a tensor was given up: tensor, bytes; count: how often its finalizer failed */
     FTL_EVENT_ACTOR = 16,     /* subject: an actor, which failed, restarted, is degraded, recovered or is down; count:
                                * its restarts */
-    FTL_EVENT_OVERDUE = 32,   /* subject: an actor, which is in one receive past its `receive`; or "cleanup", and count:
-                               * drops that nothing pins, past their deadline */
+    FTL_EVENT_OVERDUE = 32,   /* subject: an actor. level 0: it is in one receive past its `receive`; or, of "cleanup" and
+                               * with a count: drops that nothing pins, past their deadline. level 1 + FTL_LANE_...: the
+                               * oldest message of that lane is past the lane's `alarm`, count: how many wait in it; told
+                               * once until it is below again */
     FTL_EVENT_LOG = 64,       /* level: 0 debug .. 3 error. subject: who says so */
 };
 typedef struct {
-    uint32_t kind, level;            /* level: of pressure; of the log: 0 debug .. 3 error */
+    uint32_t kind, level;            /* level: of pressure; of the log: 0 debug .. 3 error; of overdue */
     uint64_t time_ns, bytes, count;
     ftl_tensor tensor;
     ftl_scope scope;

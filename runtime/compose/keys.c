@@ -55,9 +55,10 @@ static const struct ftli_key back_pressure_keys[] = {
     FTLI_KEYS_END,
 };
 
-#define LANE(lane, index)                          \
-    static const struct ftli_key lane##_keys[] = { \
-        FTLI_COUNT("share", struct ftli_topology, lane_shares[index], 1, FTLI_LANE_MESSAGES - 3), FTLI_KEYS_END}
+#define LANE(lane, index)                                                                         \
+    static const struct ftli_key lane##_keys[] = {                                                \
+        FTLI_COUNT("share", struct ftli_topology, lane_shares[index], 1, FTLI_LANE_MESSAGES - 3), \
+        FTLI_TIME_OR_NONE("alarm", struct ftli_topology, lane_alarms_ns[index], MILLISECOND, HOUR), FTLI_KEYS_END}
 LANE(emergency, 0);
 LANE(high, 1);
 LANE(normal, 2);

@@ -10,9 +10,10 @@
 enum { WORDS_MOST = 32 };
 
 /* In the order of their numbers. */
-static const char *const news_words[] = {"failed", "restarted", "down", "degraded", "recovered", "overdue", NULL};
+static const char *const news_words[] = {"failed",    "restarted", "down",  "degraded",
+                                         "recovered", "overdue",   "alarm", NULL};
 _Static_assert(FTLI_NEWS_FAILED == 1 && FTLI_NEWS_RESTARTED == 2 && FTLI_NEWS_DOWN == 3 && FTLI_NEWS_DEGRADED == 4 &&
-                   FTLI_NEWS_RECOVERED == 5 && FTLI_NEWS_OVERDUE == 6,
+                   FTLI_NEWS_RECOVERED == 5 && FTLI_NEWS_OVERDUE == 6 && FTLI_NEWS_ALARM == 7,
                "the words are in the order of the kernel's numbers");
 static const char *const log_words[] = {"debug", "info", "warning", "error", NULL};
 static const char *const pressure_words[] = {"none", "low", "medium", "high", "critical", NULL};
@@ -314,7 +315,7 @@ int ftli_check_routes(struct ftli_composer *c)
 {
     struct ftli_topology *t = c->topology;
     const struct ftli_path section = {NULL, "routes"};
-    char numbers[FTLI_ROUTES_MOST][8];
+    char numbers[FTLI_ROUTES_MOST][12];
     struct ftli_path paths[FTLI_ROUTES_MOST];
     int status = FTL_OK;
     for (uint32_t i = 0; i < t->route_count && status == FTL_OK; i++) {

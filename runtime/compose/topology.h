@@ -118,6 +118,7 @@ struct ftli_topology {
     int64_t drain_on_close_ns;
     struct ftli_topology_back_pressure back_pressure;
     uint32_t lane_shares[FTLI_LANES];             /* emergency, high, normal, background; of 64 messages */
+    int64_t lane_alarms_ns[FTLI_LANES];           /* of the oldest message; FTLI_TIME_NONE: none */
     double pressure_levels[FTLI_PRESSURE_LEVELS]; /* low, medium, high, critical; of the limit */
     double pressure_hysteresis;                   /* a level ends this much below where it began */
     struct ftli_topology_supervision supervision;

@@ -179,6 +179,7 @@ void ftli_actor_read(const ftli_actor *actor, ftli_actor_figures *out)
     out->failures = ftli_u64_load_acquire(&actor->failures);
     out->restarts = ftli_u64_load_acquire(&actor->restarts);
     out->overdue = ftli_u64_load_acquire(&actor->overdue);
+    out->alarms = ftli_u64_load_acquire(&actor->alarms);
     out->degraded = ftli_actor_is_degraded(actor);
     out->helped = ftli_u64_load_acquire(&actor->helped);
 }

@@ -98,6 +98,7 @@ typedef struct {
     uint64_t longest_run_ns;
     uint64_t failures, restarts;
     uint64_t overdue; /* receives that the watchdog reported */
+    uint64_t alarms;  /* lanes whose oldest message was past the lane's alarm; each once until it was below again */
     bool degraded;
     uint64_t helped; /* messages received on threads that were lent */
 } ftli_actor_figures;

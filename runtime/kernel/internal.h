@@ -79,6 +79,8 @@ struct ftli_actor {
     ftli_atomic_u64 reported_ns; /* since_ns of the last run that was reported */
     ftli_atomic_u64 overdue;
     uint64_t seen_since_ns, seen_progress, seen_ns; /* under the watching group's watch_token */
+    ftli_atomic_u32 alarmed;                        /* a bit per lane: told, and not below since */
+    ftli_atomic_u64 alarms;                         /* ever */
 };
 
 enum {
@@ -150,9 +152,11 @@ struct ftli_kernel {
     ftli_atomic_u32 stopping;
     ftli_event stop_event; /* signalled by whoever leaves an actor while stopping, and by threads that rest */
     ftli_event lend_event; /* that of all groups of count 0 */
-    ftli_atomic_u64 restarts, overdue;
-    ftli_token round_token;  /* around the actors' `round`; who holds it waits for nobody */
-    uint64_t round_start_ns; /* when the actors of a round may start again */
+    ftli_atomic_u64 restarts, overdue, alarms;
+    uint64_t alarm_ns[FTLI_LANES]; /* 0: none */
+    uint64_t alarm_look_ns;        /* how often lanes are looked at while one may be late; 0: they have no alarms */
+    ftli_token round_token;        /* around the actors' `round`; who holds it waits for nobody */
+    uint64_t round_start_ns;       /* when the actors of a round may start again */
 };
 
 /* Lowers the word to value; whether it did. */
@@ -199,7 +203,11 @@ void ftli_round_started(ftli_actor *);          /* the next one's turn */
 
 /* ---- watchdog.c ---------------------------------------------------------------------------------------------------- */
 
+void ftli_watchdog_init(ftli_kernel *);
 void ftli_watchdog_assign(ftli_kernel *); /* who watches whom; before the threads start */
+/* At the begin of a run; and of an actor that is held from here on. */
+void ftli_watchdog_look_at_lanes(ftli_actor *, uint64_t now_ns);
+void ftli_watchdog_hold(ftli_actor *, uint64_t now_ns);
 void ftli_watchdog_enter(ftli_actor *, uint64_t now_ns);
 void ftli_watchdog_leave(ftli_actor *, uint64_t now_ns,
                          bool one_receive);             /* one_receive: no more than one took all the time */

@@ -75,6 +75,9 @@ int ftli_kernel_create(const ftli_kernel_options *options, ftli_kernel **out)
         kernel->shares[i] = probe.lanes[i].share;
     if (options->name != NULL)
         memcpy(kernel->name, options->name, strnlen(options->name, sizeof kernel->name - 1));
+    for (unsigned i = 0; i < FTLI_LANES && options->lane_alarms != NULL; i++)
+        kernel->alarm_ns[i] = options->lane_alarms[i];
+    ftli_watchdog_init(kernel);
     kernel->supervision = options->supervision;
     kernel->on_news = options->on_news;
     kernel->user = options->user;
@@ -340,6 +343,16 @@ uint32_t ftli_kernel_degraded(const ftli_kernel *kernel)
 uint64_t ftli_kernel_overdue(const ftli_kernel *kernel)
 {
     return ftli_u64_load_relaxed(&kernel->overdue);
+}
+
+uint64_t ftli_kernel_alarms(const ftli_kernel *kernel)
+{
+    return ftli_u64_load_relaxed(&kernel->alarms);
+}
+
+uint64_t ftli_kernel_lane_alarm_ns(const ftli_kernel *kernel, unsigned lane)
+{
+    return kernel->alarm_ns[lane];
 }
 
 uint64_t ftli_kernel_restarts(const ftli_kernel *kernel)

@@ -36,12 +36,15 @@ enum {
     FTLI_NEWS_DEGRADED = 4,  /* until it has received what failed */
     FTLI_NEWS_RECOVERED = 5, /* it has */
     FTLI_NEWS_OVERDUE = 6,   /* one receive is in it for longer than its receive_ns */
+    FTLI_NEWS_ALARM = 7,     /* the oldest message of a lane is older than the lane's alarm; once until it is not */
 };
 typedef struct {
     uint32_t kind;
     int status; /* of the receive that failed; FTLI_STATUS_CORRUPT: the check failed as well */
     uint64_t time_ns;
     ftli_actor *actor;
+    uint32_t lane; /* of an alarm */
+    uint64_t age_ns;
 } ftli_news;
 
 typedef struct {
@@ -49,6 +52,7 @@ typedef struct {
     const ftli_group_options *groups;
     unsigned group_count;
     const uint32_t *lane_shares;  /* FTLI_LANES; NULL: 51, 8, 4, 1 */
+    const uint64_t *lane_alarms;  /* FTLI_LANES, in ns; 0: none. NULL: none at all */
     ftli_supervision supervision; /* zeroed: a receive that fails is tried again after 1 ms, for ever */
     /* On the thread that runs the actor, or, of a receive that is overdue, any of ours; posts only. May be NULL. */
     void (*on_news)(void *user, const ftli_news *);
@@ -106,6 +110,8 @@ ftli_actor *ftli_kernel_find(const ftli_kernel *, const char *name); /* NULL: no
 uint32_t ftli_kernel_degraded(const ftli_kernel *);
 uint64_t ftli_kernel_restarts(const ftli_kernel *);
 uint64_t ftli_kernel_overdue(const ftli_kernel *);
+uint64_t ftli_kernel_alarms(const ftli_kernel *);                       /* of lanes, ever */
+uint64_t ftli_kernel_lane_alarm_ns(const ftli_kernel *, unsigned lane); /* 0: none */
 
 /* Runs the check of every actor (at rest, or in simulation): FTL_OK, or the first failing status with its
  * reason. That actor looks itself when it runs next; if its check fails there too, it is a corruption. */

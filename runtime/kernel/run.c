@@ -262,7 +262,7 @@ static int receive_all(ftli_actor *actor, uint64_t now_ns, unsigned most, unsign
 
 static int receive_watched(ftli_actor *actor, uint64_t now_ns, unsigned most, unsigned *received)
 {
-    if (actor->receive_ns == 0)
+    if (actor->receive_ns == 0 && actor->kernel->alarm_look_ns == 0)
         return receive_all(actor, now_ns, most, received);
     ftli_watchdog_enter(actor, now_ns);
     const uint64_t ticks = ftli_u64_load_relaxed(&actor->ticks);
@@ -280,6 +280,7 @@ unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
     /* pairs: age-due. Before the lanes are looked at: a poster that found it armed is in them. */
     ftli_u64_store_seq_cst(&actor->age_due_ns, FTLI_NEVER_NS);
 
+    ftli_watchdog_look_at_lanes(actor, started_ns);
     unsigned received = 0;
     bool hold = FTLI_UNLIKELY(ftli_u32_load_seq_cst(&actor->round) == FTLI_ROUND_STOPPING); /* pairs: round-turn */
     if (hold) {
@@ -304,6 +305,10 @@ unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
         ftli_u64_store_relaxed(&actor->longest_run_ns, spent_ns);
     (void)ftli_u64_fetch_add_relaxed(&actor->group->busy_ns, spent_ns);
     (void)ftli_u64_fetch_add_relaxed(&actor->group->runs, 1);
+    if (FTLI_UNLIKELY(ftli_u32_load_relaxed(&actor->alarmed) != 0)) /* it may be below its alarm by now */
+        ftli_watchdog_look_at_lanes(actor, started_ns + spent_ns);
+    if (FTLI_UNLIKELY(hold))
+        ftli_watchdog_hold(actor, started_ns + spent_ns);
     inside = outer;
     release(actor, hold);
     look_again(actor, more, worker);

@@ -186,6 +186,14 @@ Test(messages, keys_that_are_not_there)
                     "devices, pressure, actors, supervision, recovery, routes");
     expect_error_in("fettle: 1\nlanes:\n  urgent: {share: 1}\n", NULL,
                     "topology:3:3: lanes.urgent: no such key; there are emergency, high, normal, background");
+    expect_error_in(
+        "fettle: 1\nlanes: {high: {alarm: 10}}\n", NULL,
+        "topology:2:23: lanes.high.alarm: \"10\" has no unit; expected none or a time such as 100ms (us, ms, "
+        "s, min, h)");
+    expect_error_in("fettle: 1\nlanes: {high: {alarm: 10us}}\n", NULL,
+                    "topology:2:23: lanes.high.alarm: 10us is too small; at least 1ms");
+    expect_error_in("fettle: 1\nlanes: {high: {alarm: off}}\n", NULL,
+                    "topology:2:23: lanes.high.alarm: \"off\" means nothing here; say none");
     expect_error_in("fettle: 1\nlanes: {hihg: {share: 1}}\n", NULL,
                     "topology:2:9: lanes.hihg: no such key; did you mean high?");
     expect_error_in("fettle: 1\npressure: {level: {low: 1%}}\n", NULL,
@@ -214,10 +222,10 @@ Test(messages, routes)
 {
     expect_route("when: cleanup.complete, tell: tracking, do: update", 12,
                  ".when: cleanup has no event \"complete\"; there are completed, failed, restarted, down, degraded, "
-                 "recovered, overdue; did you mean cleanup.completed?");
+                 "recovered, overdue, alarm; did you mean cleanup.completed?");
     expect_route("when: tracking.zzz, tell: tracking, do: update", 12,
                  ".when: tracking has no event \"zzz\"; there are failed, restarted, down, degraded, recovered, "
-                 "overdue");
+                 "overdue, alarm");
     expect_route("when: pressure.hihg, tell: cleanup, do: run", 12,
                  ".when: pressure has no event \"hihg\"; there are none, low, medium, high, critical; did you mean "
                  "pressure.high?");

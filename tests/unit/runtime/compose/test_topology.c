@@ -48,6 +48,10 @@ Test(topology, default_values)
     cr_expect_eq(t->back_pressure.wait_ns, 1000000);
     cr_expect_eq(t->lane_shares[0], 51);
     cr_expect_eq(t->lane_shares[3], 1);
+    cr_expect_eq(t->lane_alarms_ns[0], 10000000);
+    cr_expect_eq(t->lane_alarms_ns[1], 50000000);
+    cr_expect_eq(t->lane_alarms_ns[2], 250000000);
+    cr_expect_eq(t->lane_alarms_ns[3], 5000000000);
     cr_expect_float_eq(t->pressure_levels[1], 0.8, 1e-12);
     cr_expect_eq(t->supervision.restarts, 1);
     cr_expect_eq(t->supervision.within_ns, 5000000000);
