@@ -8,6 +8,8 @@
 #include "actors/port/topology.h"
 #include "runtime/compose/scalar.h"
 
+#include <fettle/actor.h>
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,13 +118,70 @@ void ftli_topology_print_error(const char *path, const char *message, FILE *out)
     fprintf(out, "%5lu | %s\n      | %*s^\n", number, line, before, "");
 }
 
-struct ftli_topology *ftli_topology_read_file(const char *path)
+/* Names of types, apart. */
+struct types {
+    char text[1088];
+    ftl_actor_type types[FTLI_USER_TYPES_MOST];
+    size_t count;
+};
+
+static bool take_types(const char *names, struct types *out)
+{
+    *out = (struct types){.count = 0};
+    if (strlen(names) >= sizeof out->text) {
+        fprintf(stderr, "fettle: --type: the list is too long\n");
+        return false;
+    }
+    strcpy(out->text, names);
+    for (char *at = out->text; at != NULL; out->count++) {
+        char *comma = strchr(at, ',');
+        size_t length = comma != NULL ? (size_t)(comma - at) : strlen(at);
+        if (length == 0 || length >= FTLI_NAME_BYTES || strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-_") < length) {
+            fprintf(stderr,
+                    "fettle: --type: \"%.*s\" is no name of a type; expected 1 to %d characters of a-z 0-9 - _\n",
+                    (int)(length < 40 ? length : 40), at, FTLI_NAME_BYTES - 1);
+            return false;
+        }
+        if (out->count == FTLI_USER_TYPES_MOST) {
+            fprintf(stderr, "fettle: --type: more than %d types\n", FTLI_USER_TYPES_MOST);
+            return false;
+        }
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        out->types[out->count].name = at;
+        at = comma != NULL ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+/* What only a program knows cannot be told from a slip of the pen. */
+static bool is_of_a_type(const char *error)
+{
+    return strstr(error, "no actor is of type") != NULL || strstr(error, "or give it one of these as its type") != NULL;
+}
+
+struct ftli_topology *ftli_topology_read_file(const char *path, const char *types)
 {
     char error[1024] = "";
     struct ftli_topology *topology = NULL;
+    struct types brought = {.count = 0};
+    if (types != NULL && !take_types(types, &brought)) {
+        return NULL;
+    }
     ftl_open_options options = {.path = path};
-    if (ftli_topology_load(&options, &topology, error, sizeof error) != FTL_OK) {
+    options.actor_types = brought.count != 0 ? brought.types : NULL;
+    options.actor_type_count = brought.count;
+    int status = ftli_topology_load(&options, &topology, error, sizeof error);
+    if (status == FTL_EINVAL) { /* a type of Fettle's */
+        fprintf(stderr, "fettle: --type: %s\n", error);
+        return NULL;
+    }
+    if (status != FTL_OK) {
         ftli_topology_print_error(path, error, stderr);
+        if (is_of_a_type(error)) {
+            fputs("      a type that your program brings? --type NAME takes it as known\n", stderr);
+        }
         return NULL;
     }
     return topology;
@@ -189,23 +248,25 @@ void ftli_topology_print_diff(const struct ftli_topology *topology, FILE *out)
     }
 }
 
-enum { DIFF, FORMAT };
+enum { DIFF, TYPE, FORMAT };
 static const char *const formats[] = {"text", "dot", NULL};
 
 static const struct ftli_option check_options[] = {
     [DIFF] = {"--diff", NULL, "lists what differs from default.yaml", NULL},
+    [TYPE] = {"--type", "NAME,..", "types of actors that your program brings", NULL},
     {NULL, NULL, NULL, NULL},
 };
 
 static const struct ftli_option show_options[] = {
     [DIFF] = {"--diff", NULL, "lists what differs from default.yaml instead", NULL},
+    [TYPE] = {"--type", "NAME,..", "types of actors that your program brings", NULL},
     [FORMAT] = {"--format", "text|dot", "text (the default), or dot for Graphviz", formats},
     {NULL, NULL, NULL, NULL},
 };
 
 static int run_check(const struct ftli_arguments *arguments)
 {
-    struct ftli_topology *topology = ftli_topology_read_file(arguments->word);
+    struct ftli_topology *topology = ftli_topology_read_file(arguments->word, arguments->values[TYPE]);
     if (topology == NULL) {
         return FTLI_EXIT_USAGE;
     }
@@ -225,7 +286,7 @@ static int run_show(const struct ftli_arguments *arguments)
     if (dot && arguments->values[DIFF] != NULL) {
         return ftli_command_refuse(&ftli_command_topology_show, "--diff is text: not with --format dot");
     }
-    struct ftli_topology *topology = ftli_topology_read_file(arguments->word);
+    struct ftli_topology *topology = ftli_topology_read_file(arguments->word, arguments->values[TYPE]);
     if (topology == NULL) {
         return FTLI_EXIT_USAGE;
     }
@@ -252,7 +313,9 @@ const struct ftli_command ftli_command_topology_check = {
     .summary = "reads a topology file and says what is wrong with it",
     .text =
         "Reads a topology file as ftl_runtime_open would, without opening anything. The first thing that is wrong is\n"
-        "printed with its line, and the exit code is 2; else warnings, limits, sockets.",
+        "printed with its line, and the exit code is 2; else warnings, limits, sockets. A type of actor that only "
+        "your\n"
+        "program knows is an error unless --type names it.",
     .options = check_options,
     .run = run_check,
 };

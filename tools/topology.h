@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The topology of a file, or NULL after the error was printed with the line it stands on. */
-struct ftli_topology *ftli_topology_read_file(const char *path);
+/* The topology of a file, or NULL after the error was printed with the line it stands on. types: names of types of actors
+ * that only a program knows, with commas between them; NULL: none. */
+struct ftli_topology *ftli_topology_read_file(const char *path, const char *types);
 
 /* The message with, if it names a place in that file, the line and a caret under the column. */
 void ftli_topology_print_error(const char *path, const char *message, FILE *out);

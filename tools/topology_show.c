@@ -79,7 +79,9 @@ static void draw_boxes(const struct ftli_topology *topology, FILE *out)
 static void draw_actor(const struct ftli_topology *topology, const struct ftli_topology_actor *actor, FILE *out)
 {
     fprintf(out, "%s", actor->name);
-    if (strcmp(actor->type, "tracking") == 0) {
+    if (actor->schema->is_user) {
+        fprintf(out, " (%s, of yours)", actor->type);
+    } else if (strcmp(actor->type, "tracking") == 0) {
         fprintf(out, " (%s)", ftli_topology_value(topology, "tracking", "level").text);
     } else if (strcmp(actor->type, "defragmentation") == 0) {
         fprintf(out, " (when idle for %s)", ftli_topology_value(topology, "defragmentation", "idle").text);

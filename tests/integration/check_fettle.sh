@@ -111,6 +111,17 @@ for name in default server embedded debug; do
 done
 expect 0 'the same as default\.yaml' "$fettle" topology show "$root/config/default.yaml"
 expect 0 'actors\.tracking\.level +minimal +default standard' "$fettle" topology show "$root/config/embedded.yaml" --diff
+printf 'fettle: 1\nactors: {requests: {type: counter}, gauge: {receive: 1s}}\nroutes: [{when: pressure.low, tell: requests, do: x}]\n' > user.yaml
+expect 2 '^user\.yaml:2:27: actors\.requests\.type: no actor is of type "counter"' "$fettle" topology check user.yaml
+expect 2 'a type that your program brings\? --type NAME' "$fettle" topology check user.yaml
+expect 2 '^user\.yaml:2:37: actors\.gauge: no such key' "$fettle" topology check user.yaml --type counter
+expect 0 'user\.yaml: good' "$fettle" topology check user.yaml --type counter,gauge
+expect 0 'requests \(counter, of yours\) +gauge' "$fettle" topology show user.yaml --type counter,gauge
+expect 0 '^  routes +pressure\.low > requests x$' "$fettle" topology show user.yaml --type counter,gauge
+expect 2 '--type: "" is no name of a type' "$fettle" topology check user.yaml --type counter,
+expect 2 '--type: "Counter" is no name' "$fettle" topology check user.yaml --type Counter
+expect 2 '"cleanup" is one of Fettle.s types' "$fettle" topology check user.yaml --type cleanup
+expect 2 '--type needs a value' "$fettle" topology check user.yaml --type
 if command -v dot > /dev/null; then
     "$fettle" topology show "$root/config/server.yaml" --format dot | dot -Tsvg > /dev/null ||
         { echo "FAILED: Graphviz does not take the drawing"; bad=1; }
