@@ -115,6 +115,8 @@ static void fill(struct ftli_scope *scope, const ftl_scope_options *options, uin
     ftli_u64_store_relaxed(&scope->live_bytes, 0);
     ftli_u64_store_relaxed(&scope->peak_bytes, 0);
     ftli_u64_store_relaxed(&scope->created, 0);
+    ftli_u32_store_relaxed(&scope->soft_told, 0);
+    ftli_u32_store_relaxed(&scope->overdue_told, 0);
     ftli_u32_store_relaxed(&scope->cell_count, 0);
     ftli_u32_store_relaxed(&scope->sweep_at, FTLI_SCOPE_SWEEP_LEAST);
     ftli_u64_store_relaxed(&scope->parent, options->parent.id);
@@ -164,13 +166,18 @@ int ftli_scope_open_slot(struct ftli_scopes *scopes, const ftl_scope_options *op
 
 /* ---- members ------------------------------------------------------------------------------------------------------- */
 
+static void count_out(struct ftli_scopes *scopes, struct ftli_scope *scope)
+{
+    uint64_t before = ftli_u64_fetch_add_seq_cst(&scope->word, (uint64_t)0 - MEMBER);
+    if (ftli_scope_state_of(before) == FTLI_SCOPE_OVER && ftli_scope_members_of(before) == 1)
+        try_release(scopes, scope);
+}
+
 void ftli_scope_leave(struct ftli_scopes *scopes, uint32_t slot, uint64_t bytes)
 {
     struct ftli_scope *scope = &scopes->scopes[slot & ~FTLI_SCOPE_ENDED];
     (void)ftli_u64_fetch_add_relaxed(&scope->live_bytes, (uint64_t)0 - bytes);
-    uint64_t before = ftli_u64_fetch_add_seq_cst(&scope->word, (uint64_t)0 - MEMBER);
-    if (ftli_scope_state_of(before) == FTLI_SCOPE_OVER && ftli_scope_members_of(before) == 1)
-        try_release(scopes, scope);
+    count_out(scopes, scope);
 }
 
 int ftli_scope_join(struct ftli_scopes *scopes, uint64_t id, uint64_t bytes)
@@ -183,17 +190,36 @@ int ftli_scope_join(struct ftli_scopes *scopes, uint64_t id, uint64_t bytes)
         if (!is_open(word, id))
             return FTL_ESTALE;
     } while (!ftli_u64_cas_seq_cst(&scope->word, &word, word + MEMBER));
-    uint64_t live = ftli_u64_fetch_add_relaxed(&scope->live_bytes, bytes) + bytes;
-    uint64_t hard = ftli_u64_load_relaxed(&scope->hard_bytes);
-    if (hard != 0 && live > hard) {
-        ftli_scope_leave(scopes, slot_of(scopes, scope), bytes);
-        return FTL_ELIMIT;
-    }
+    /* What is refused is never in the sum: it would have others refused that there is room for. */
+    uint64_t hard = ftli_u64_load_relaxed(&scope->hard_bytes), live = ftli_u64_load_relaxed(&scope->live_bytes);
+    do {
+        if (hard != 0 && live + bytes > hard) {
+            count_out(scopes, scope);
+            return FTL_ELIMIT;
+        }
+    } while (!ftli_u64_cas_acq_rel(&scope->live_bytes, &live, live + bytes));
+    live += bytes;
     (void)ftli_u64_fetch_add_relaxed(&scope->created, 1);
     uint64_t peak = ftli_u64_load_relaxed(&scope->peak_bytes);
     while (peak < live && !ftli_u64_cas_acq_rel(&scope->peak_bytes, &peak, live))
         ;
     return FTL_OK;
+}
+
+bool ftli_scope_passed_soft(struct ftli_scopes *scopes, uint64_t id, uint64_t *live_bytes)
+{
+    struct ftli_scope *scope = ftli_scope_find(scopes, id);
+    uint64_t soft = scope == NULL ? 0 : ftli_u64_load_relaxed(&scope->soft_bytes);
+    if (soft == 0)
+        return false;
+    uint64_t live = ftli_u64_load_relaxed(&scope->live_bytes);
+    uint32_t told = ftli_u32_load_relaxed(&scope->soft_told);
+    if (told != 0 && live <= soft - soft / 8)
+        ftli_u32_store_relaxed(&scope->soft_told, 0);
+    if (told != 0 || live <= soft)
+        return false;
+    *live_bytes = live;
+    return ftli_u32_cas_acq_rel(&scope->soft_told, &told, 1);
 }
 
 int ftli_scope_publish(struct ftli_scopes *scopes, struct ftli_scope_cursor *cursor, uint64_t id, uint64_t tensor)

@@ -27,12 +27,13 @@ struct ftli_scope {
     ftli_atomic_u64 cells; /* first cell of members, newest first */
     ftli_atomic_u32 cell_count, sweep_at;
     ftli_atomic_u64 next_free;               /* slot, while FREE */
+    ftli_atomic_u32 soft_told, overdue_told; /* 1: it was told that it is over soft_bytes, past its deadline */
     FTLI_ALIGNED(64) ftli_atomic_u64 parent; /* its handle */
     ftli_atomic_u32 children; /* open ones: end looks for them only if there are any; a slot is not reused before */
     ftli_atomic_u32 label, kind, opened_ms, ended_ms;
     ftli_token sweeping; /* held by who has the list of cells in hand */
     ftli_atomic_u64 tag, soft_bytes, hard_bytes;
-    ftli_atomic_u64 deadline_ns;
+    ftli_atomic_u64 deadline_ns; /* on the kernel's clock; 0: none */
 };
 
 static_assert(sizeof(struct ftli_scope) == 128, "two lines");
@@ -63,12 +64,14 @@ FTLI_INLINE uint64_t ftli_scope_members_of(uint64_t word)
     return word & ((UINT64_C(1) << 36) - 1);
 }
 
-/* FTL_ELIMIT: too many at once; FTL_ESTALE: the parent is gone. */
+/* options->deadline_ns is on the kernel's clock here. FTL_ELIMIT: too many at once; FTL_ESTALE: the parent is gone. */
 int ftli_scope_open_slot(struct ftli_scopes *, const ftl_scope_options *, uint32_t label, uint32_t now_ms,
                          uint64_t *id);
 /* Counts a member in (bytes: those of its header's size; 0 for a view); then the tensor is made, its header naming the slot,
  * and ftli_scope_publish puts its handle in. FTL_ESTALE, FTL_ELIMIT (hard_bytes). */
 int ftli_scope_join(struct ftli_scopes *, uint64_t id, uint64_t bytes);
+/* After a join: the scope went over its soft_bytes, for the first time since it was an eighth below them. True once. */
+bool ftli_scope_passed_soft(struct ftli_scopes *, uint64_t id, uint64_t *live_bytes);
 /* Counts it out again: its tensor left LIVE, was kept, or was never made. */
 void ftli_scope_leave(struct ftli_scopes *, uint32_t slot, uint64_t bytes);
 

@@ -49,8 +49,11 @@ void ftli_leak_detection_note(struct ftli_leak_detection *leaks)
 
 void ftli_leak_detection_look_within(struct ftli_leak_detection *leaks, uint64_t delay_ns)
 {
-    if (leaks->actor != NULL)
-        ftli_actor_run_within(leaks->actor, delay_ns);
+    if (leaks->actor == NULL)
+        return;
+    if (ftli_u32_load_relaxed(&leaks->asked) == 0)
+        ftli_u32_store_release(&leaks->asked, 1);
+    ftli_actor_run_within(leaks->actor, delay_ns);
 }
 
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
@@ -64,6 +67,7 @@ static void begin_walk(struct ftli_leak_detection *leaks)
 {
     ftli_u32_store_seq_cst(&leaks->noted,
                            0); /* before the walk: what is noted during it wants another. pairs: leak-noted */
+    ftli_u32_store_release(&leaks->asked, 0);
     leaks->next_slot = 1;
     leaks->end_slot = ftli_table_fresh(leaks->world.table);
     leaks->walk_busy_ns = 0;
@@ -156,13 +160,16 @@ static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, u
     if (ftli_u32_load_seq_cst(&leaks->noted) != 0)
         ftli_actor_run_within(ftli_self(context), pause_ns > SOON_NS ? pause_ns : SOON_NS);
     else if (leaks->walk_again)
-        ftli_actor_run_within(ftli_self(context), pause_ns > AGAIN_NS ? pause_ns : AGAIN_NS);
+        ftli_leak_detection_look_within(leaks, pause_ns > AGAIN_NS ? pause_ns : AGAIN_NS);
 }
 
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_leak_detection *leaks = state;
     uint64_t now_ns = ftli_now_ns(context);
+    ftli_leak_look_at_scopes(leaks, now_ns);
+    if (leaks->next_slot == 0 && ftli_u32_load_acquire(&leaks->asked) == 0 && ftli_u32_load_seq_cst(&leaks->noted) == 0)
+        return FTL_OK;
     if (leaks->next_slot == 0) {
         if (now_ns < leaks->not_before_ns) {
             ftli_actor_run_within(ftli_self(context), leaks->not_before_ns - now_ns);
@@ -201,8 +208,9 @@ static int start(void *state, ftli_context *context)
     struct ftli_leak_detection *leaks = state;
     leaks->next_slot = 0;
     leaks->not_before_ns = 0;
-    if (ftli_u32_load_seq_cst(&leaks->noted) != 0)
+    if (ftli_u32_load_seq_cst(&leaks->noted) != 0 || ftli_u32_load_acquire(&leaks->asked) != 0)
         ftli_actor_run_within(ftli_self(context), SOON_NS);
+    ftli_leak_look_at_scopes(leaks, ftli_now_ns(context));
     return FTL_OK;
 }
 

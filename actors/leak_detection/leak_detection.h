@@ -3,6 +3,7 @@
  * What      Walks of the table, which is the registry: exact, and nothing is stopped. A report's rows are groups of tensors of
  *           one label, site, scope and cause.
  * Threads   Any, for all but the operations; walks of several threads do not disturb each other.
+ *           Deadlines of scopes: who is still open then is told of.
  * Cost      A walk reads each line of the table once; the actor's own are cut into slices, and take 0.1 % of a core at most.
  */
 #ifndef FTLI_ACTORS_LEAK_DETECTION_LEAK_DETECTION_H
@@ -71,6 +72,10 @@ struct ftli_leak_detection {
     struct ftli_leak_pinned
         *pinned;           /* FTLI_LEAK_PINNED_MOST of them: a mapping, of which only what is used is resident */
     ftli_atomic_u32 noted; /* pairs: leak-noted */
+    ftli_atomic_u32 asked; /* a tick is to walk; else it came for a scope's deadline alone */
+    /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
+    ftli_atomic_u64 scope_due;
+    ftli_atomic_u64 scopes_overdue; /* as of the last look */
     /* the actor's own walk */
     uint32_t next_slot, end_slot; /* next_slot 0: no walk runs */
     uint64_t walk_busy_ns, walk_suspects, walk_suspect_bytes;
@@ -99,6 +104,10 @@ void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
 void ftli_leak_detection_note(struct ftli_leak_detection *);
 /* A walk within this time, unless one comes sooner: drops are pending. Two loads if it was asked for already. */
 void ftli_leak_detection_look_within(struct ftli_leak_detection *, uint64_t delay_ns);
+/* A scope was opened that is overdue when it is still open at due_ns. */
+void ftli_leak_detection_watch_scope(struct ftli_leak_detection *, uint64_t due_ns, uint64_t now_ns);
+/* Scopes that are open past their deadline, as the last look found them: one comes with each deadline that passes. */
+uint64_t ftli_leak_detection_scopes_overdue(const struct ftli_leak_detection *);
 /* ftl_stats.leak_suspects: tensors that outlived their scope or thread, or hang on a pin, as the last walk found them. */
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *);
 /* Drops that two walks of the actor in a row found past their deadline; at most FTLI_OVERDUE_MOST are told apart. */

@@ -40,4 +40,7 @@ void ftli_overdue_add(struct ftli_overdue_list *, const struct ftli_overdue *);
 /* How many of them were in the earlier list as well. */
 uint32_t ftli_overdue_confirm(const struct ftli_overdue_list *before, const struct ftli_overdue_list *now);
 
+/* Tells of scopes that are open past their deadline, if one has passed; has the actor's tick come for the next one. */
+void ftli_leak_look_at_scopes(struct ftli_leak_detection *, uint64_t now_ns);
+
 #endif

@@ -42,6 +42,8 @@ static void say_supervision(struct ftl_runtime *runtime, struct answer *answer)
     say(answer, "%-26s %llu\n", "receives_overdue", (unsigned long long)ftli_kernel_overdue(runtime->kernel));
     say(answer, "%-26s %llu\n", "drops_overdue",
         (unsigned long long)ftli_leak_detection_overdue(&runtime->leak_detection));
+    say(answer, "%-26s %llu\n", "scopes_overdue",
+        (unsigned long long)ftli_leak_detection_scopes_overdue(&runtime->leak_detection));
 }
 
 static int answer_stats(struct ftl_runtime *runtime, struct answer *answer)

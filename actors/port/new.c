@@ -259,8 +259,10 @@ static int make_member(struct ftli_agent *agent, const struct birth *birth, uint
     }
     struct ftli_scope_cursor *cursor = ftli_thread_cursor(runtime);
     status = ftli_scope_publish(&runtime->scopes, cursor, birth->scope, *id);
-    if (status == FTL_OK)
+    if (status == FTL_OK) {
+        ftli_runtime_look_at_soft(runtime, birth->scope);
         return FTL_OK;
+    }
     if (status != FTL_EBUSY) /* else end was first, and has dropped it */
         (void)ftli_drop(agent, header, ftli_handle_generation(*id));
     return status == FTL_ENOMEM ? ftli_fail(FTL_ENOMEM, "no memory to note the scope's member")

@@ -109,6 +109,9 @@ int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
 /* A new was refused with FTL_ELIMIT: those who subscribed are told. scope 0: by the device. */
 void ftli_runtime_refused(struct ftl_runtime *, uint64_t bytes, uint64_t scope, const char *why);
 
+/* A member came into the scope: if that brought it over its soft_bytes, those who subscribed are told. */
+void ftli_runtime_look_at_soft(struct ftl_runtime *, uint64_t scope);
+
 /* Where this thread puts the members of scopes. */
 struct ftli_scope_cursor *ftli_thread_cursor(const struct ftl_runtime *);
 

@@ -4,6 +4,7 @@
 
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
+#include "runtime/base/clock.h"
 
 static _Thread_local struct ftli_scope_cursor cursor;
 
@@ -39,34 +40,57 @@ static int status_of_none(ftl_scope scope)
     return runtime == NULL ? FTL_ESTALE : FTL_ECLOSED;
 }
 
-int ftl_scope_open(ftl_runtime *runtime, const ftl_scope_options *options, ftl_scope *out)
+static int check_options(const ftl_scope_options *options)
 {
-    static const ftl_scope_options none;
-    if (runtime == NULL || out == NULL)
-        return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
-    if (options == NULL)
-        options = &none;
     for (unsigned i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
         if (options->reserved[i] != 0)
             return ftli_fail(FTL_EINVAL, "reserved: must be zero");
     if (options->kind > FTL_SCOPE_CACHE || options->flags != 0)
         return ftli_fail(FTL_EINVAL, options->flags != 0 ? "flags: must be zero" : "kind: there is no such kind");
-    if (options->soft_bytes != 0 || options->deadline_ns != 0)
-        return ftli_fail(FTL_ENOTSUP, "soft_bytes and deadline_ns: not in this version");
+    if (options->deadline_ns < 0)
+        return ftli_fail(FTL_EINVAL, "deadline_ns: is negative");
+    return FTL_OK;
+}
+
+static int open_inside(struct ftl_runtime *runtime, const ftl_scope_options *options, uint64_t *id)
+{
+    ftl_scope_options own = *options;
+    uint64_t now_ns = 0;
+    if (own.deadline_ns != 0 && runtime->leak_detection_actor == NULL)
+        return ftli_fail(FTL_ENOTSUP, "deadline_ns: the topology has no leak_detection, which would look after it");
+    if (own.deadline_ns != 0) {
+        now_ns = ftli_kernel_now_ns(runtime->kernel);
+        uint64_t due_ns = ftli_deadline_ns(now_ns, (uint64_t)own.deadline_ns);
+        own.deadline_ns = due_ns < INT64_MAX ? (int64_t)due_ns : INT64_MAX;
+    }
+    uint32_t label = ftli_label_intern(&runtime->labels, own.label);
+    int status = ftli_scope_open_slot(&runtime->scopes, &own, label, ftli_runtime_ms(runtime), id);
+    if (status != FTL_OK)
+        return ftli_fail(status, status == FTL_ESTALE ? "parent: there is no such scope, or it has ended"
+                                                      : "too many scopes at once");
+    if (own.deadline_ns != 0)
+        ftli_leak_detection_watch_scope(&runtime->leak_detection, (uint64_t)own.deadline_ns, now_ns);
+    return FTL_OK;
+}
+
+int ftl_scope_open(ftl_runtime *runtime, const ftl_scope_options *options, ftl_scope *out)
+{
+    static const ftl_scope_options none;
+    uint64_t id;
+    if (runtime == NULL || out == NULL)
+        return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
+    if (options == NULL)
+        options = &none;
+    int status = check_options(options);
+    if (status != FTL_OK)
+        return status;
     if (!ftli_runtime_is_open(runtime) || !ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed or closing");
-    uint64_t id;
-    uint32_t label = ftli_label_intern(&runtime->labels, options->label);
-    int status = ftli_port_is_inherited(runtime)
-                     ? FTL_ENOTSUP
-                     : ftli_scope_open_slot(&runtime->scopes, options, label, ftli_runtime_ms(runtime), &id);
+    status = ftli_port_is_inherited(runtime) ? ftli_fail(FTL_ENOTSUP, "not in a forked child")
+                                             : open_inside(runtime, options, &id);
     ftli_runtime_leave(runtime);
     if (status == FTL_OK)
         out->id = id;
-    else
-        (void)ftli_fail(status, status == FTL_ESTALE   ? "parent: there is no such scope, or it has ended"
-                                : status == FTL_ELIMIT ? "too many scopes at once"
-                                                       : "not in a forked child");
     return status;
 }
 

@@ -116,3 +116,18 @@ void ftli_runtime_refused(struct ftl_runtime *runtime, uint64_t bytes, uint64_t 
                                    .subject = scope != 0 ? "scope" : runtime->topology->devices[0].name};
     ftli_events_post(&runtime->events, &news, "a new of %llu bytes was refused: %s", (unsigned long long)bytes, why);
 }
+
+void ftli_runtime_look_at_soft(struct ftl_runtime *runtime, uint64_t id)
+{
+    uint64_t live_bytes;
+    if (!ftli_events_are_wanted(&runtime->events, FTL_EVENT_LIMIT) ||
+        !ftli_scope_passed_soft(&runtime->scopes, id, &live_bytes))
+        return;
+    const struct ftli_scope *scope = ftli_scope_find(&runtime->scopes, id);
+    const char *label = ftli_label_text(&runtime->labels, ftli_u32_load_acquire(&scope->label));
+    struct ftli_event_news news = {
+        .kind = FTL_EVENT_LIMIT, .bytes = live_bytes, .count = 1, .scope = id, .subject = label};
+    ftli_events_post(&runtime->events, &news, "scope \"%s\" (tag %llu) holds %llu bytes, over its soft_bytes of %llu",
+                     label, (unsigned long long)ftli_u64_load_acquire(&scope->tag), (unsigned long long)live_bytes,
+                     (unsigned long long)ftli_u64_load_acquire(&scope->soft_bytes));
+}

@@ -13,9 +13,9 @@ typedef struct {
     const char *label;    /* kind of work, of a bounded set: "request", "session" */
     ftl_scope parent;     /* ended before its parent, at the latest */
     uint64_t tag;         /* yours: which request */
-    uint64_t soft_bytes;  /* not in this version: FTL_ENOTSUP unless 0 */
+    uint64_t soft_bytes;  /* 0: none. Over it: FTL_EVENT_LIMIT, once; again after it was an eighth below */
     uint64_t hard_bytes;  /* 0: none. Over it ftl_tensor_new answers FTL_ELIMIT */
-    int64_t deadline_ns;  /* not in this version: FTL_ENOTSUP unless 0 */
+    int64_t deadline_ns;  /* from now; still open then: FTL_EVENT_OVERDUE, once, and nothing else happens; 0: never */
     uint32_t kind;        /* FTL_SCOPE_WORK, or FTL_SCOPE_CACHE: what lives long in it is no leak */
     uint32_t flags;       /* 0 */
     uint64_t reserved[9];
@@ -36,8 +36,8 @@ FTL_API FTL_CHECK int ftl_scope_begin(ftl_runtime *, const char *label, ftl_scop
 
 /* Opens a scope; options: NULL for none. New tensors that name it, or are made while it is their thread's current one,
  * become members: the scope has the reference that ftl_tensor_new gave you, and gives it up at its end. [lf]
- * FTL_EINVAL   runtime or out NULL; kind; flags; reserved
- * FTL_ENOTSUP  soft_bytes, deadline_ns; forked child
+ * FTL_EINVAL   runtime or out NULL; deadline_ns negative; kind; flags; reserved
+ * FTL_ENOTSUP  deadline_ns in a topology without leak_detection, which looks after it; forked child
  * FTL_ECLOSED  closed or closing
  * FTL_ESTALE   the parent has ended, or is of another runtime
  * FTL_ELIMIT   too many at once: 1,048,575, less under a limit of address space */

@@ -13,7 +13,8 @@ extern "C" {
  * that lend their thread, ftl_runtime_run, drain, close and control; inside an ftl_tensor_new that waits only if the
  * cleanup is in the same group. The tensor is no longer alive; ftl_tensor_retain on it fails. May make and drop others.
  * Must not run, drain or close (FTL_EBUSY). Nonzero: try again later, after growing waits; after the deadline
- * (actors.cleanup) the tensor is quarantined: its memory is kept, and counted. */
+ * (actors.cleanup) the tensor is quarantined: its memory is kept, and counted, and ftl_runtime_control
+ * can have it retried. */
 typedef int (*ftl_finalizer)(ftl_tensor, void *data, size_t bytes, void *user);
 typedef int (*ftl_done_fn)(void *event); /* 1 done, 0 not yet, <0 failed; taken by no call in this version */
 

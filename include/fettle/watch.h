@@ -81,7 +81,8 @@ FTL_API FTL_CHECK int ftl_defragment(ftl_runtime *, const ftl_defragment_options
 
 enum { /* kinds of event: a mask for ftl_subscribe */
     FTL_EVENT_PRESSURE = 1,   /* the level changed: level 0 none, 1 low .. 4 critical; bytes: committed. subject: device */
-    FTL_EVENT_LIMIT = 2,      /* over a device's soft mark: bytes committed; or a new was refused (FTL_ELIMIT): bytes
+    FTL_EVENT_LIMIT = 2,      /* over a device's soft mark: bytes committed; over a scope's soft_bytes: scope, and the
+                               * bytes in it, subject: its label; or a new was refused (FTL_ELIMIT): bytes
                                * asked for, scope if it was its limit. A device's refusals: each tenth of a second once,
                                * count: how many it stands for */
     FTL_EVENT_LEAK = 4,       /* more suspects than before: count, bytes of all; tensor: the largest. subject: its site */
@@ -91,7 +92,8 @@ enum { /* kinds of event: a mask for ftl_subscribe */
     FTL_EVENT_OVERDUE = 32,   /* subject: an actor. level 0: it is in one receive past its `receive`; or, of "cleanup" and
                                * with a count: drops that nothing pins, past their deadline. level 1 + FTL_LANE_...: the
                                * oldest message of that lane is past the lane's `alarm`, count: how many wait in it; told
-                               * once until it is below again */
+                               * once until it is below again. Or scope: one that is open past its deadline, count and bytes
+                               * of what is in it, subject: its label */
     FTL_EVENT_LOG = 64,       /* level: 0 debug .. 3 error. subject: who says so */
 };
 typedef struct {

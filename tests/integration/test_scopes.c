@@ -83,11 +83,11 @@ Test(scopes, current_scope_parents_and_limits)
 Test(scopes, bad_input)
 {
     ftl_scope scope;
-    ftl_scope_options soft = {.soft_bytes = 1}, kind = {.kind = 2}, later = {.reserved = {1}};
+    ftl_scope_options late = {.deadline_ns = -1}, kind = {.kind = 2}, later = {.reserved = {1}};
     ftl_scope_description d;
     cr_assert_eq(ftl_scope_begin(NULL, "x", &scope), FTL_EINVAL);
     cr_assert_eq(ftl_scope_begin(runtime, "x", NULL), FTL_EINVAL);
-    cr_assert_eq(ftl_scope_open(runtime, &soft, &scope), FTL_ENOTSUP);
+    cr_assert_eq(ftl_scope_open(runtime, &late, &scope), FTL_EINVAL);
     cr_assert_eq(ftl_scope_open(runtime, &kind, &scope), FTL_EINVAL);
     cr_assert_eq(ftl_scope_open(runtime, &later, &scope), FTL_EINVAL);
     cr_assert_eq(ftl_scope_end((ftl_scope){0}, NULL), FTL_ESTALE);

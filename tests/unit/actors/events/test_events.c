@@ -282,6 +282,166 @@ Test(events, a_quarantine_is_told_with_how_often_it_was_tried)
     must_close(runtime);
 }
 
+static int ignore_text(const char *text, size_t n, void *user)
+{
+    (void)text, (void)n, (void)user;
+    return 0;
+}
+
+/* Twice, by who hears of it: from inside the call. */
+static void has_it_retried(struct heard *heard)
+{
+    char request[40];
+    uint64_t id = heard->events[heard->count - 1].tensor.id;
+    (void)snprintf(request, sizeof request, "retry 0x%llx", (unsigned long long)id);
+    if (heard->count <= 2)
+        cr_assert_eq(ftl_runtime_control(heard->runtime, request, ignore_text, NULL), FTL_OK, "%s", ftl_last_error());
+}
+
+Test(events, each_time_that_a_retry_fails_it_is_told_again)
+{
+    ftl_runtime *runtime = open_simulated("actors.cleanup.deadline: 1s");
+    struct heard *heard = subscribe(runtime, FTL_EVENT_QUARANTINE);
+    heard->then = has_it_retried;
+    ftl_tensor tensor = new_bytes(runtime, 700, &(ftl_tensor_options){.finalizer = never_works, .site = "stuck.c:1"});
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    run_for(runtime, 10 * SECOND);
+    cr_assert_eq(heard->count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(heard->events[i].tensor.id, tensor.id);
+        cr_assert(i == 0 || heard->events[i].count > heard->events[i - 1].count, "in all, since its drop");
+        cr_assert_str_eq(heard->subject[i], "stuck.c:1");
+    }
+    cr_assert_eq(stats_of(runtime).quarantined, 1);
+    must_agree(runtime);
+    must_close(runtime);
+}
+
+/* ---- scopes */
+
+static ftl_scope open_scope(ftl_runtime *runtime, const ftl_scope_options *options)
+{
+    ftl_scope scope = {0};
+    cr_assert_eq(ftl_scope_open(runtime, options, &scope), FTL_OK, "%s", ftl_last_error());
+    return scope;
+}
+
+Test(events, a_scope_over_its_soft_bytes_is_told_once_each_time)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    ftl_scope scope =
+        open_scope(runtime, &(ftl_scope_options){.label = "request", .tag = 9, .soft_bytes = 1000, .hard_bytes = 2000});
+    ftl_tensor_options in = {.scope = scope};
+    ftl_tensor first = new_bytes(runtime, 900, &in), tensor;
+    struct heard *heard = subscribe(runtime, FTL_EVENT_LIMIT);
+    tensor = new_bytes(runtime, 100, &in);
+    run_for(runtime, SECOND);
+    cr_assert_eq(heard->count, 0, "soft_bytes are allowed");
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    for (unsigned i = 0; i < 5; i++) { /* to and fro over the mark */
+        tensor = new_bytes(runtime, 101, &in);
+        cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    }
+    run_for(runtime, SECOND);
+    cr_assert_eq(heard->count, 1);
+    cr_assert_eq(heard->events[0].bytes, 1001);
+    cr_assert_eq(heard->events[0].scope.id, scope.id);
+    cr_assert_str_eq(heard->subject[0], "request");
+    cr_assert_not_null(strstr(heard->text[0], "tag 9"), "%s", heard->text[0]);
+    cr_assert_eq(ftl_tensor_drop(first), FTL_OK);
+    first = new_bytes(runtime, 800, &in); /* it was an eighth below */
+    tensor = new_bytes(runtime, 1200, &in);
+    ftl_tensor refused = {0};
+    cr_assert_eq(ftl_bytes_new(runtime, 1, &in, &refused), FTL_ELIMIT);
+    run_for(runtime, SECOND);
+    cr_assert_eq(heard->count, 3);
+    cr_assert_eq(heard->events[1].bytes, 2000);
+    cr_assert_eq(heard->events[2].bytes, 1, "the refused one");
+    cr_assert_eq(heard->events[2].scope.id, scope.id);
+    cr_assert_eq(ftl_scope_end(scope, NULL), FTL_OK);
+    must_close(runtime);
+}
+
+static uint64_t scopes_overdue(ftl_runtime *runtime)
+{
+    return ftli_leak_detection_scopes_overdue(&runtime->leak_detection);
+}
+
+Test(events, a_scope_past_its_deadline_is_told_once)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    struct heard *heard = subscribe(runtime, FTL_EVENT_OVERDUE);
+    uint64_t opened_ns = ftli_kernel_now_ns(runtime->kernel);
+    ftl_scope never = open_scope(runtime, &(ftl_scope_options){.label = "never"});
+    ftl_scope late = open_scope(runtime, &(ftl_scope_options){.label = "late", .deadline_ns = 3 * (int64_t)SECOND});
+    ftl_scope_options one = {.label = "request", .tag = 17, .deadline_ns = (int64_t)SECOND};
+    ftl_scope early = open_scope(runtime, &one), in_time = open_scope(runtime, &one);
+    one.deadline_ns = INT64_MAX;
+    ftl_scope longest = open_scope(runtime, &one);
+    (void)new_bytes(runtime, 300, &(ftl_tensor_options){.scope = early});
+    run_for(runtime, 900 * MS);
+    cr_assert_eq(heard->count, 0);
+    cr_assert_eq(ftl_scope_end(in_time, NULL), FTL_OK);
+    run_for(runtime, 200 * MS);
+    cr_assert_eq(heard->count, 1);
+    cr_assert_eq(heard->events[0].scope.id, early.id);
+    cr_assert_eq(heard->events[0].count, 1);
+    cr_assert_eq(heard->events[0].bytes, 300);
+    cr_assert_geq(heard->events[0].time_ns, opened_ns + SECOND);
+    cr_assert_leq(heard->events[0].time_ns, opened_ns + SECOND + 10 * MS);
+    cr_assert_str_eq(heard->subject[0], "request");
+    cr_assert_not_null(strstr(heard->text[0], "tag 17"), "%s", heard->text[0]);
+    cr_assert_eq(scopes_overdue(runtime), 1);
+    cr_assert_eq(ftl_scope_end(early, NULL), FTL_OK, "it is the program's to end it");
+    run_for(runtime, 10 * SECOND);
+    cr_assert_eq(heard->count, 2);
+    cr_assert_eq(heard->events[1].scope.id, late.id);
+    cr_assert_eq(scopes_overdue(runtime), 1);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(ftl_scope_end(i == 0 ? never : i == 1 ? late : longest, NULL), FTL_OK);
+    run_for(runtime, 10 * SECOND);
+    cr_assert_eq(heard->count, 2);
+    must_close(runtime);
+}
+
+/* Many at once, of slots that are used again and again; and the actor is killed meanwhile. */
+Test(events, each_scope_that_is_late_is_told_of_and_no_other)
+{
+    enum { SCOPES = 200 };
+    ftl_runtime *runtime = open_simulated("supervision.restarts: 1000");
+    struct heard *heard = subscribe(runtime, FTL_EVENT_OVERDUE);
+    ftli_random_state random;
+    unsigned late = 0;
+    ftli_random_seed(&random, 7);
+    for (unsigned i = 0; i < SCOPES; i++) {
+        uint64_t deadline_ms = 1 + ftli_random_below(&random, 50), life_ms = 1 + ftli_random_below(&random, 100);
+        ftl_scope scope =
+            open_scope(runtime, &(ftl_scope_options){.tag = i, .deadline_ns = (int64_t)(deadline_ms * MS)});
+        if (i % 20 == 0)
+            ftli_simulation_kill(runtime->kernel, runtime->leak_detection_actor);
+        run_for(runtime, life_ms * MS);
+        if (life_ms > deadline_ms + 10) /* else it may be either */
+            late++;
+        bool told = heard->count != 0 && heard->events[heard->count - 1].scope.id == scope.id;
+        cr_assert(told || life_ms <= deadline_ms + 10 || i % 20 == 0, "scope %u: %llu ms after %llu", i,
+                  (unsigned long long)life_ms, (unsigned long long)deadline_ms);
+        cr_assert(!told || life_ms >= deadline_ms);
+        cr_assert_eq(ftl_scope_end(scope, NULL), FTL_OK);
+    }
+    cr_assert_gt(late, SCOPES / 4);
+    must_close(runtime);
+}
+
+Test(events, a_deadline_wants_somebody_who_looks)
+{
+    ftl_runtime *runtime = open_simulated("actors.leak_detection: none");
+    ftl_scope scope = {5};
+    cr_assert_eq(ftl_scope_open(runtime, &(ftl_scope_options){.deadline_ns = 1}, &scope), FTL_ENOTSUP);
+    cr_assert_eq(ftl_scope_open(runtime, &(ftl_scope_options){.deadline_ns = -1}, &scope), FTL_EINVAL);
+    cr_assert_eq(scope.id, 5);
+    must_close(runtime);
+}
+
 Test(events, an_actor_that_fails_restarts_and_is_given_up)
 {
     ftl_runtime *runtime = open_simulated("supervision.restarts: 1");
