@@ -20,7 +20,8 @@ static void count(const struct ftli_leak_detection *leaks, const struct ftli_hea
         into[1] = ftli_word_pins(word) != 0 ? &audit->pinned : NULL;
         break;
     case FTLI_RECLAIMING:
-        into[0] = &audit->reclaiming;
+        /* what an operator has retried is counted as quarantined until the cleanup has it */
+        into[0] = ftli_header_purpose(header) == FTLI_PURPOSE_RETRY ? &audit->quarantined : &audit->reclaiming;
         break;
     default:
         into[0] = &audit->quarantined;

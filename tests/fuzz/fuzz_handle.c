@@ -65,6 +65,8 @@ static void try_forged(ftl_tensor forged)
     FUZZ_REQUIRE(ftl_tensor_link(forged, models[0].tensor) != FTL_OK, "link as a parent");
     FUZZ_REQUIRE(ftl_tensor_link(models[0].tensor, forged) != FTL_OK, "link as a child");
     FUZZ_REQUIRE(ftl_tensor_unlink(forged, models[0].tensor) != FTL_OK, "unlink");
+    int status = ftl_tensor_await(forged, 0); /* it may be a drop that is pending */
+    FUZZ_REQUIRE(status == FTL_OK || status == FTL_ESTALE || status == FTL_ETIMEDOUT, "await");
     FUZZ_REQUIRE(ftl_tensor_drop(forged) != FTL_OK || forged.id == 0, "drop");
 }
 
@@ -119,6 +121,8 @@ static void look(const struct model *model)
     FUZZ_REQUIRE(ftl_tensor_alive(model->tensor) == lives, "alive");
     FUZZ_REQUIRE((ftl_tensor_data(model->tensor) != NULL) == lives, "data");
     FUZZ_REQUIRE((ftl_tensor_describe(model->tensor, &description) == FTL_OK) == lives, "describe");
+    if (lives || model->pins > 0)
+        FUZZ_REQUIRE(ftl_tensor_await(model->tensor, 0) == FTL_ETIMEDOUT, "await");
 }
 
 static void step(struct input *input)
@@ -174,6 +178,8 @@ static void end(void)
         while (models[i].references > 0)
             drop(&models[i]);
     }
+    for (unsigned i = 0; i < TENSORS; i++)
+        FUZZ_REQUIRE(ftl_tensor_await(models[i].tensor, -1) == FTL_OK, "await of a drop");
     FUZZ_REQUIRE(ftl_runtime_drain(runtime, -1) == FTL_OK, "drain");
     FUZZ_REQUIRE(ftl_runtime_stats(runtime, &stats) == FTL_OK, "stats");
     FUZZ_REQUIRE(stats.live == 0 && stats.created == stats.reclaimed, "every drop was completed, once");

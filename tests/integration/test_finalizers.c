@@ -287,9 +287,20 @@ Test(await, waits_while_somebody_still_has_it)
 /* One makes and drops, another awaits each, at whatever step of the drop that falls. */
 struct race {
     ftl_runtime *runtime;
-    _Atomic uint64_t offered, awaited;
+    _Atomic uint64_t offered, awaited, finalized;
     unsigned rounds;
 };
+
+enum { WITH_FINALIZER = 7 }; /* every so many rounds */
+
+static int notes_whose(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct race *race = user;
+    (void)data;
+    (void)bytes;
+    atomic_store(&race->finalized, tensor.id);
+    return 0;
+}
 
 static void *awaits_each(void *argument)
 {
@@ -302,6 +313,7 @@ static void *awaits_each(void *argument)
         before = id;
         EXPECT(ftl_tensor_await((ftl_tensor){id}, -1) == FTL_OK);
         EXPECT(!ftl_tensor_alive((ftl_tensor){id}));
+        EXPECT(i % WITH_FINALIZER != 0 || atomic_load(&race->finalized) == id);
         atomic_store(&race->awaited, id);
     }
     return NULL;
@@ -313,10 +325,14 @@ Test(await, never_misses_the_drop)
         struct race race = {.runtime = laws_open(policies[policy]), .rounds = LAWS_SANITIZED ? 300 : 2000};
         static const size_t sizes[] = {SMALL, MIDDLE, LARGE, 0};
         const ftl_tensor_options labelled = {.label = "raced"};
+        const ftl_tensor_options finalized = {.finalizer = notes_whose, .finalizer_user = &race};
         pthread_t thread;
         cr_assert_eq(pthread_create(&thread, NULL, awaits_each, &race), 0);
         for (unsigned i = 0; i < race.rounds; i++) {
-            ftl_tensor tensor = laws_new(race.runtime, sizes[i % 4], i % 3 == 0 ? &labelled : NULL);
+            ftl_tensor tensor = laws_new(race.runtime, sizes[i % 4],
+                                         i % WITH_FINALIZER == 0 ? &finalized
+                                         : i % 3 == 0            ? &labelled
+                                                                 : NULL);
             atomic_store(&race.offered, tensor.id);
             for (unsigned k = 0; k < i % 64; k++)
                 ftli_cpu_relax();

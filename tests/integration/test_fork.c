@@ -102,6 +102,7 @@ static void be_the_child(const struct inherited *in)
     OR_DIE(ftl_tensor_unlink(in->small, in->large) == FTL_ENOTSUP);
     OR_DIE(ftl_runtime_drain(in->runtime, -1) == FTL_ENOTSUP);
     OR_DIE(ftl_runtime_drain(in->runtime, 0) == FTL_ENOTSUP);
+    OR_DIE(ftl_tensor_await(in->small, -1) == FTL_ENOTSUP);
     OR_DIE(ftl_runtime_run(in->runtime, NULL, 1000, NULL) == FTL_ENOTSUP);
     OR_DIE(ftl_runtime_stats(in->runtime, &s) == FTL_ENOTSUP);
     OR_DIE(ftl_runtime_control(in->runtime, "check", laws_write, NULL) == FTL_ENOTSUP);
