@@ -51,6 +51,9 @@ static int on_tick(void *state, ftli_context *context)
     if (allocation->busy == 0 && left == 0 && is_quiet(device)) {
         ftli_u32_store_seq_cst(&device->ticking, 0);
         (void)ftli_os_membarrier(); /* a magazine that was taken before a look at the word is seen here */
+        if (FTLI_UNLIKELY(
+                device->strict)) /* or so: who added before has all it wrote seen, who adds later sees the word */
+            (void)ftli_u32_fetch_add_seq_cst(&device->ticking_order, 1); /* pairs: tick-again */
         if (allocation->claim_idle(allocation->user, now_ns) == 0 && is_quiet(device))
             return FTL_OK;
         uint32_t cleared = 0;

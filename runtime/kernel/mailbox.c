@@ -46,7 +46,11 @@ uint64_t ftli_mailbox_unseen(const ftli_mailbox *m, unsigned lane)
 
 bool ftli_mailbox_lane_has_new(const ftli_mailbox *m, unsigned lane)
 {
-    return !ftli_stack_is_empty(&m->lanes[lane].stack);
+    const ftli_lane *l = &m->lanes[lane];
+    /* pairs: actor-word. The list's head is in no total order. Who counted its push before a look at the word that saw us is seen by
+     * this load, and with it the push. */
+    (void)ftli_u64_load_seq_cst(&l->pushed);
+    return !ftli_stack_is_empty(&l->stack);
 }
 
 bool ftli_mailbox_is_stamped(const ftli_mailbox *m, unsigned lane)
