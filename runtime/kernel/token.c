@@ -3,11 +3,13 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
 
-enum { SPINS = 100 }; /* a refill is short; longer than this, and the holder has lost its processor */
+#ifndef FTLI_TOKEN_SPINS
+#define FTLI_TOKEN_SPINS 100 /* a refill is short; longer than this, and the holder has lost its processor */
+#endif
 
 void ftli_token_take_slow(ftli_token *token)
 {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < FTLI_TOKEN_SPINS; i++) {
         ftli_cpu_relax();
         if (ftli_u32_load_relaxed(&token->word) == FTLI_TOKEN_FREE && ftli_token_try_take(token))
             return;
