@@ -182,6 +182,26 @@ static int answer_topology(struct ftl_runtime *runtime, struct answer *answer)
     return FTL_OK;
 }
 
+/* Fault injection. What "kill" is followed by: a blank and the actor's name. */
+static int answer_kill(struct ftl_runtime *runtime, const char *name, struct answer *answer)
+{
+    ftli_actor *actor = ftli_kernel_find(runtime->kernel, name + strspn(name, " "));
+    if (actor == NULL)
+        return ftli_fail(FTL_EINVAL, "request: kill: no actor is called \"%.40s\"", name + strspn(name, " "));
+    if (!ftli_actor_is_restartable(actor))
+        return ftli_fail(FTL_ENOTSUP, "request: kill: %s cannot be restarted", ftli_actor_name(actor));
+    if (ftli_actor_kill(actor) != FTL_OK)
+        return ftli_fail(FTL_EBUSY, "request: kill: %s is down, or has not met the last kill yet",
+                         ftli_actor_name(actor));
+    say(answer, "%s fails at its next receive\n", ftli_actor_name(actor));
+    return FTL_OK;
+}
+
+static bool is_kill(const char *request)
+{
+    return strncmp(request, "kill ", 5) == 0 || strcmp(request, "kill") == 0;
+}
+
 int ftl_runtime_control(ftl_runtime *runtime, const char *request, ftl_write_fn write, void *user)
 {
     static const struct {
@@ -196,18 +216,21 @@ int ftl_runtime_control(ftl_runtime *runtime, const char *request, ftl_write_fn 
                                            : "write");
     if (!ftli_runtime_enter(runtime))
         return ftli_fail(FTL_ECLOSED, "the runtime is closed");
-    int status = ftli_port_is_inherited(runtime)
-                     ? ftli_fail(FTL_ENOTSUP, "not in a forked child")
-                     : ftli_fail(FTL_ENOTSUP,
-                                 "request: \"%.40s\" is not known; there are stats, check, leaks, topology, quarantine, "
-                                 "retry HANDLE",
-                                 request);
+    int status =
+        ftli_port_is_inherited(runtime)
+            ? ftli_fail(FTL_ENOTSUP, "not in a forked child")
+            : ftli_fail(FTL_ENOTSUP,
+                        "request: \"%.40s\" is not known; there are stats, check, leaks, topology, quarantine, "
+                        "retry HANDLE, kill ACTOR",
+                        request);
     struct answer answer = {write, user, 0};
     for (unsigned i = 0; i < sizeof words / sizeof words[0] && !ftli_port_is_inherited(runtime); i++)
         if (strcmp(request, words[i].word) == 0)
             status = words[i].answer(runtime, &answer);
     if (ftli_quarantine_is_asked(request) && !ftli_port_is_inherited(runtime))
         status = ftli_quarantine_answer(runtime, request, write, user);
+    if (is_kill(request) && !ftli_port_is_inherited(runtime))
+        status = answer_kill(runtime, request + 4, &answer);
     ftli_runtime_leave(runtime);
     return status;
 }

@@ -112,11 +112,15 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
  *   retry HANDLE  a tensor of that list, 0x..: its finalizer is tried again, now and as after a drop, up to the
  *                 deadline; ftl_tensor_await waits for what comes of it. Once: who asks too late is refused. retry all:
  *                 whatever is in quarantine
+ *   kill NAME     fault injection: that actor's next receive fails as one that answers FTL_EINTERNAL, and the topology's
+ *                 `recovery` and `supervision` say what follows; by default a restart, of which they allow 1 in 5 s
  *
  * [w] check: some 20 ms; leaks: as ftl_leak_scan
- * FTL_EINVAL     runtime, request or write NULL; retry: no handle, or of a tensor that is alive
- * FTL_ENOTSUP    another request; forked child
- * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed
+ * FTL_EINVAL     runtime, request or write NULL; retry: no handle, or of a tensor that is alive; kill: there is no
+ *                such actor
+ * FTL_ENOTSUP    another request; kill: an actor that cannot be restarted; forked child
+ * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed; kill: it is
+ *                down, or was not yet met by the last kill
  * FTL_ESTALE     retry: there is no such tensor, or no more
  * FTL_EINTERNAL  check: broken
  * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan

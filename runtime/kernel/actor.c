@@ -1,6 +1,8 @@
 /* The outside of an actor: posting, marks, figures. The inside is run.c. */
 #include "runtime/kernel/actor.h"
 
+#include <fettle/fettle.h>
+
 #include "runtime/kernel/internal.h"
 
 /* A lane below its mark: the actor runs when the oldest of it has waited long enough. */
@@ -78,6 +80,21 @@ void ftli_actor_wake(ftli_actor *actor)
     /* With somebody inside it, that one finds it due when it leaves; queued already, it runs anyway. */
     (void)ftli_u64_lower_seq_cst(&actor->age_due_ns, 0); /* pairs: age-due */
     (void)ftli_actor_queue(actor, true);
+}
+
+int ftli_actor_kill(ftli_actor *actor)
+{
+    uint32_t alive = 0;
+    if (ftli_actor_is_down(actor) || (ftli_u32_load_seq_cst(&actor->word) & FTLI_WORD_STOPPED) != 0 ||
+        !ftli_u32_cas_seq_cst(&actor->killed, &alive, 1))
+        return FTL_EBUSY;
+    ftli_actor_wake(actor);
+    return FTL_OK;
+}
+
+bool ftli_actor_is_restartable(const ftli_actor *actor)
+{
+    return actor->operations->restartable;
 }
 
 void ftli_actor_set_wake(ftli_actor *actor, uint32_t wake_messages, uint64_t wake_age_ns)

@@ -73,6 +73,11 @@ void ftli_actor_set_ignore_priority(ftli_actor *, bool);
  * it received. Not from inside an actor (0 then): a thread that runs an actor only posts. */
 unsigned ftli_actor_help(ftli_actor *, unsigned most);
 
+/* Fault injection: its next receive fails before it begins, as if by FTL_EINTERNAL; if nothing is there to be received, the run
+ * itself does. FTL_EBUSY: it is down or stopped, or the last kill has not come to it yet. */
+int ftli_actor_kill(ftli_actor *);
+bool ftli_actor_is_restartable(const ftli_actor *);
+
 bool ftli_actor_has_mail(const ftli_actor *); /* new, not in hand */
 const char *ftli_actor_name(const ftli_actor *);
 uint32_t ftli_actor_index(const ftli_actor *); /* in the kernel's order of adding */

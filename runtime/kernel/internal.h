@@ -70,6 +70,7 @@ struct ftli_actor {
     ftli_atomic_u32 phase_held;      /* FTLI_ACTOR_RESTARTING, _DOWN or _STOPPED while HELD */
     ftli_atomic_u32 ignore_priority; /* written by any */
     ftli_atomic_u32 suspect;         /* written by any: its check failed; its next run looks itself */
+    ftli_atomic_u32 killed;          /* written by any: its next receive fails */
     ftli_atomic_u32 degraded;
     ftli_atomic_u32 round; /* FTLI_ROUND_...; written under the kernel's round_token */
     ftli_atomic_u64 messages, runs, ticks, busy_ns, longest_run_ns, failures, restarts, helped;

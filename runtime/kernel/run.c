@@ -126,8 +126,10 @@ static int failed(ftli_actor *actor, const void *at, int status)
 
 static int begin(ftli_actor *actor)
 {
-    if (!actor->needs_start)
+    if (!actor->needs_start) {
+        succeeded(actor, at_start(actor)); /* what failed there was no message, and the answer was to go on */
         return FTL_OK;
+    }
     const ftli_actor_operations *operations = actor->operations;
     const int status = operations->start != NULL ? operations->start(actor->state, &actor->context) : FTL_OK;
     if (status != FTL_OK) {
@@ -144,9 +146,21 @@ static int begin(ftli_actor *actor)
     return FTL_OK;
 }
 
-/* In simulation: may answer instead of the receive, and notes what is received. link NULL: a timer, or the tick. */
-static int simulated(ftli_actor *actor, unsigned lane, const ftli_link *link)
+/* Whether somebody killed it; once. */
+static bool is_killed(ftli_actor *actor)
 {
+    if (FTLI_LIKELY(ftli_u32_load_relaxed(&actor->killed) == 0))
+        return false;
+    ftli_u32_store_release(&actor->killed, 0);
+    return true;
+}
+
+/* What may answer instead of the receive: a kill, or the simulation, which also notes what is received. link NULL: a timer, or
+ * the tick. */
+static int disturbed(ftli_actor *actor, unsigned lane, const ftli_link *link)
+{
+    if (FTLI_UNLIKELY(is_killed(actor)))
+        return FTL_EINTERNAL;
     return FTLI_UNLIKELY(actor->kernel->simulation != NULL) ? ftli_simulation_receive(actor, lane, link) : FTL_OK;
 }
 
@@ -157,7 +171,7 @@ static int tick(ftli_actor *actor, uint64_t now_ns)
     ftli_u64_store_seq_cst(&actor->tick_due_ns, FTLI_NEVER_NS); /* before the tick: what asks again during it counts */
     if (actor->operations->on_tick == NULL)
         return FTL_OK;
-    int status = simulated(actor, FTLI_LANES, NULL);
+    int status = disturbed(actor, FTLI_LANES, NULL);
     if (status == FTL_OK)
         status = actor->operations->on_tick(actor->state, &actor->context);
     if (status != FTL_OK) {
@@ -176,7 +190,7 @@ static int receive_timers(ftli_actor *actor, uint64_t now_ns, unsigned most, uns
         ftli_actor_append_due(actor, timer);
     while (actor->due_first != NULL && *received < most) {
         ftli_link *link = actor->due_first;
-        int status = simulated(actor, FTLI_LANES, NULL);
+        int status = disturbed(actor, FTLI_LANES, NULL);
         if (status != FTL_OK)
             return failed(actor, link, status);
         timer = (ftli_timer *)(void *)link;
@@ -205,7 +219,7 @@ static int receive_timers(ftli_actor *actor, uint64_t now_ns, unsigned most, uns
 static int receive_one(ftli_actor *actor, unsigned lane, ftli_link *link)
 {
     const ftli_actor_operations *operations = actor->operations;
-    const int status = simulated(actor, lane, link);
+    const int status = disturbed(actor, lane, link);
     if (FTLI_UNLIKELY(status != FTL_OK))
         return status;
     if (!ftli_link_is_item(link) && !actor->mailbox.foreign)
@@ -254,6 +268,8 @@ static int receive_all(ftli_actor *actor, uint64_t now_ns, unsigned most, unsign
         status = receive_timers(actor, now_ns, most, received);
     if (status == FTL_OK)
         status = receive_mail(actor, most, received);
+    if (status == FTL_OK && *received == 0 && FTLI_UNLIKELY(is_killed(actor)))
+        status = failed(actor, at_start(actor), FTL_EINTERNAL);
     const bool ended = FTLI_UNLIKELY(status != FTL_OK) && ftli_kernel_is_forked(actor->kernel);
     if (actor->started && actor->operations->after_batch != NULL && !ended)
         actor->operations->after_batch(actor->state, &actor->context);

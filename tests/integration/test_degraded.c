@@ -266,6 +266,30 @@ Test(degraded, control_says_what_supervision_did)
     close_it(runtime, 0);
 }
 
+Test(degraded, control_kills_what_can_be_restarted)
+{
+    ftl_runtime *runtime = open_with(NULL);
+    (void)ask(runtime, "kill", FTL_EINVAL);
+    (void)ask(runtime, "kill nobody", FTL_EINVAL);
+    cr_expect_str_eq(ftl_last_error(), "request: kill: no actor is called \"nobody\"");
+    (void)ask(runtime, "kill allocation", FTL_ENOTSUP);
+    cr_expect_str_eq(ask(runtime, "kill tracking", FTL_OK), "tracking fails at its next receive\n");
+    (void)ask(runtime, "kill tracking", FTL_EBUSY);
+    run_for(runtime, FTLI_NS_PER_S);
+    cr_assert_eq(stats_of(runtime).restarts, 1, "also without anything to receive");
+    cr_assert_eq(stats_of(runtime).degraded, 0);
+    run_for(runtime, 5 * FTLI_NS_PER_S);
+    for (unsigned i = 0; i < 2; i++) { /* a restart; a second one within 5 s is one too many */
+        (void)ask(runtime, "kill tracking", FTL_OK);
+        run_for(runtime, FTLI_NS_PER_S);
+    }
+    cr_assert_eq(stats_of(runtime).restarts, 2);
+    cr_assert_neq(stats_of(runtime).degraded, 0);
+    (void)ask(runtime, "kill tracking", FTL_EBUSY);
+    use(runtime);
+    close_it(runtime, 0);
+}
+
 struct news {
     unsigned count, overdue;
     char text[2000];
