@@ -47,7 +47,8 @@ static void print_option(const struct ftli_option *option)
 
 void ftli_command_help(const struct ftli_command *command)
 {
-    printf("usage: fettle %s %s", command->name, command->word);
+    printf("usage: fettle %s%s%s", command->name, command->word == NULL ? "" : " ",
+           command->word == NULL ? "" : command->word);
     for (const struct ftli_option *option = command->options; option->name != NULL; option++) {
         printf(option->value == NULL ? " [%s]" : " [%s %s]", option->name, option->value);
     }
@@ -141,13 +142,16 @@ int ftli_command_parse(const struct ftli_command *command, int argc, char **argv
             if (result >= 0) {
                 return result;
             }
+        } else if (command->word == NULL) {
+            return ftli_command_refuse(command, "\"%s\" is one word too many; see fettle %s --help", argv[at],
+                                       command->name);
         } else if (out->word == NULL) {
             out->word = argv[at];
         } else {
             return ftli_command_refuse(command, "one %s at a time; \"%s\" is one too many", command->word, argv[at]);
         }
     }
-    if (out->word == NULL) {
+    if (out->word == NULL && command->word != NULL) {
         return ftli_command_refuse(command, "which %s? usage: fettle %s %s [...]; see --help", command->word,
                                    command->name, command->word);
     }

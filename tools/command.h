@@ -28,7 +28,7 @@ struct ftli_arguments {
 
 struct ftli_command {
     const char *name; /* one word, or two: "topology check" */
-    const char *word; /* what the one argument is, "TRACE" */
+    const char *word; /* what the one argument is, "TRACE"; NULL: it takes none */
     const char *summary;
     const char *text; /* of its --help, between usage and options */
     const struct ftli_option *options;
@@ -39,6 +39,7 @@ extern const struct ftli_command ftli_command_replay;
 extern const struct ftli_command ftli_command_topology_check;
 extern const struct ftli_command ftli_command_topology_show;
 extern const struct ftli_command ftli_command_stat;
+extern const struct ftli_command ftli_command_stress;
 
 /* argv[0] is what follows the command's name. -1: go on; else the exit code, after help or a message was printed. */
 int ftli_command_parse(const struct ftli_command *command, int argc, char **argv, struct ftli_arguments *out);

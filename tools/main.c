@@ -8,9 +8,7 @@
 #include <string.h>
 
 static const struct ftli_command *const commands[] = {
-    &ftli_command_replay,
-    &ftli_command_topology_check,
-    &ftli_command_topology_show,
+    &ftli_command_replay, &ftli_command_stress, &ftli_command_topology_check, &ftli_command_topology_show,
 #if FETTLE_BRIDGE
     &ftli_command_stat,
 #endif
@@ -22,7 +20,7 @@ static void usage(FILE *out)
     fputs("fettle: looks after tensor memory\n\nusage: fettle COMMAND ...\n\n", out);
     for (uint32_t i = 0; i < COMMANDS; i++) {
         char call[64];
-        snprintf(call, sizeof call, "%s %s", commands[i]->name, commands[i]->word);
+        snprintf(call, sizeof call, "%s %s", commands[i]->name, commands[i]->word == NULL ? "" : commands[i]->word);
         fprintf(out, "  %-24s %s\n", call, commands[i]->summary);
     }
     fputs("\n"
@@ -71,7 +69,8 @@ static int unknown(int argc, char **argv)
         fprintf(out, help ? "%s:\n" : "fettle %s: which? There are\n", argv[0]);
         for (uint32_t i = 0; i < COMMANDS; i++) {
             if (strncmp(names[i], argv[0], strlen(argv[0])) == 0) {
-                fprintf(out, "  fettle %s %s    %s\n", names[i], commands[i]->word, commands[i]->summary);
+                fprintf(out, "  fettle %s %s    %s\n", names[i], commands[i]->word == NULL ? "" : commands[i]->word,
+                        commands[i]->summary);
             }
         }
         return help ? FTLI_EXIT_GOOD : FTLI_EXIT_USAGE;

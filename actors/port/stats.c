@@ -9,7 +9,8 @@
 #define LOOKS_MOST     8
 #define LOOK_CYCLES    UINT64_C(100000) /* some 40 us: a look that was not interrupted takes less */
 #define COLLECTS_MOST  10000
-#define AUDIT_LOOKS    4
+#define AUDIT_LOOKS    4 /* in a row, with nobody at work */
+#define AUDIT_TRIES    8
 #define AUDIT_PAUSE_NS (UINT64_C(5) * 1000 * 1000)
 
 /* Over every block of a runtime: ports, shards, the cleanup, the shared one. */
@@ -262,24 +263,38 @@ static bool rested(struct ftl_runtime *runtime, const struct ftli_totals *before
            after.completed[0] == before->completed[0] && after.completed[1] == before->completed[1];
 }
 
-/* The tick may have cached memory in its hands, which is in no sum: a difference must be there at every look. */
+/* Whoever is inside a call may have done half of it, and lost its processor there. */
+static bool anybody_is_inside(struct ftl_runtime *runtime)
+{
+    for (uint32_t i = 0, count = ftli_port_count(); i < count; i++) {
+        const struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port != NULL && ftli_u32_load_seq_cst(&port->busy) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* The tick may have cached memory in its hands, which is in no sum: a difference must be there at every look. And between two of
+ * them somebody may have been at work: what was seen half done once says nothing. */
 int ftli_runtime_audit(struct ftl_runtime *runtime, char *why, size_t why_bytes)
 {
-    bool at_rest = false;
-    for (unsigned looks = 0; looks < AUDIT_LOOKS; looks++) {
+    unsigned looks = 0; /* in a row that found the same program at rest, and a difference */
+    for (unsigned tries = 0; tries < AUDIT_TRIES && looks < AUDIT_LOOKS; tries++) {
         struct ftli_totals totals;
         ftli_event *completed = ftli_allocation_completed(runtime->device);
         uint32_t ticket = ftli_event_prepare(completed);
+        bool quiet = !anybody_is_inside(runtime);
         if (audit_once(runtime, &totals, why, why_bytes) == FTL_OK) {
             ftli_event_cancel(completed);
             return FTL_OK;
         }
-        at_rest |= rested(runtime, &totals);
+        quiet = quiet && rested(runtime, &totals) && !anybody_is_inside(runtime);
+        looks = quiet ? looks + 1 : 0;
         uint64_t later_ns = ftli_deadline_ns(ftli_kernel_now_ns(runtime->kernel), AUDIT_PAUSE_NS);
         if (ftli_kernel_wait(runtime->kernel, completed, ticket, later_ns, NULL) == FTL_ENOTSUP)
             return FTL_ENOTSUP;
     }
-    if (!at_rest)
+    if (looks < AUDIT_LOOKS)
         return FTL_EBUSY;
     (void)ftli_u64_fetch_add_relaxed(&runtime->audits_failed, 1);
     return FTL_EINTERNAL;

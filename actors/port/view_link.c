@@ -216,8 +216,9 @@ int ftl_tensor_link(ftl_tensor parent, ftl_tensor child)
 static int unlink_inside(struct ftl_runtime *runtime, ftl_tensor parent, ftl_tensor child)
 {
     struct ftli_header *header = ftli_registry_find(parent.id);
-    if (ftl_tensor_retain(parent) != FTL_OK)
-        return ftli_fail(ftli_stale(parent.id), "parent: the tensor is gone");
+    int status = ftl_tensor_retain(parent); /* which counts the stale handle */
+    if (status != FTL_OK)
+        return ftli_fail(status, "parent: the tensor is gone, or has too many references");
     uint32_t cold = ftli_u32_load_acquire(&header->cold);
     bool removed =
         cold != 0 && ftli_extension_remove_child(&runtime->table, ftli_extension(&runtime->table, cold), child.id);

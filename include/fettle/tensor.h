@@ -145,6 +145,7 @@ FTL_API FTL_CHECK int ftl_tensor_link(ftl_tensor parent, ftl_tensor child);
 /* Takes one such link away, and drops its reference on the child. [w] short; looks through the parent's links
  * FTL_EINVAL   child is not linked to the parent
  * FTL_ESTALE   the parent is gone
+ * FTL_ELIMIT   1,048,575 references to the parent: it is held for a moment
  * FTL_ECLOSED  the parent's runtime is closed
  * FTL_ENOTSUP  forked child */
 FTL_API int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child);

@@ -47,7 +47,15 @@ expect 2 '--threads: "0"; expected a number from 1 to 256' "$fettle" replay x --
 expect 2 '--peer: "jemalloc" means nothing here; malloc' "$fettle" replay x --peer jemalloc
 expect 2 '--alone plays the peer only' "$fettle" replay x --alone
 expect 2 '--settle: "3" has no unit' "$fettle" replay x --settle 3
-for command in replay "topology check" "topology show"; do
+expect 2 '--threads: "65"; expected a number from 1 to 64' "$fettle" stress --threads 65
+expect 2 '--faults: "frok" is none; finalizer, .* did you mean fork\?' "$fettle" stress --faults pin,frok
+expect 2 '--faults: "" is none' "$fettle" stress --faults pin,
+expect 2 '--seconds: "1.5"; expected a number from 1' "$fettle" stress --seconds 1.5
+expect 2 '--minutes is here twice' "$fettle" stress --minutes 1 --minutes 2
+expect 2 '--seed needs a value' "$fettle" stress --seed
+expect 2 '"x" is one word too many' "$fettle" stress x
+expect 2 '^none\.yaml: ' "$fettle" stress --topology none.yaml
+for command in stress replay "topology check" "topology show"; do
     # shellcheck disable=SC2086
     expect 0 "^usage: fettle $command" "$fettle" $command --help
 done
