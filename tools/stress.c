@@ -194,6 +194,7 @@ static int run_stress(struct ftli_stress *run)
         ftli_stress_print_head(run, stdout);
         fflush(stdout);
     }
+    ftli_stress_prepare(run);
     if (ftli_stress_run(run, why, sizeof why) != 0) {
         return ftli_command_refuse(&ftli_command_stress, "%s", why);
     }

@@ -291,6 +291,7 @@ void ftli_stress_empty_cache(struct ftli_stress_thread *thread, uint32_t keep);
 
 /* ---- stress_watch.c, stress_print.c ---------------------------------------------------------------------------------------- */
 
+void ftli_stress_prepare(struct ftli_stress *run); /* its locks and threads' structs, after the options are set */
 /* Opens, runs, closes. 0; -1 and a sentence: it could not begin. */
 int ftli_stress_run(struct ftli_stress *run, char *why, size_t why_size);
 void *ftli_stress_thread_main(void *thread);

@@ -472,7 +472,7 @@ static int begin(struct ftli_stress *run, uint64_t *pressure, char *why, size_t 
     return 0;
 }
 
-static void prepare(struct ftli_stress *run)
+void ftli_stress_prepare(struct ftli_stress *run)
 {
     pthread_mutex_init(&run->gate, NULL);
     pthread_cond_init(&run->gate_changed, NULL);
@@ -504,7 +504,6 @@ int ftli_stress_run(struct ftli_stress *run, char *why, size_t why_size)
 {
     uint64_t pressure = 0;
     touch_stack();
-    prepare(run);
     if (begin(run, &pressure, why, why_size) != 0) {
         return -1;
     }
