@@ -6,8 +6,9 @@
  *         at all of them before it runs one and before it sleeps.
  * Sleep   One sleeper of a group, the timekeeper, sleeps until the least due time and says so in sleep_until_ns; the
  *         others sleep until they are signalled. Who makes a due time earlier than that wakes them to look again.
- *         Lost wake-ups cannot be: the sleeper announces itself, writes "never", then looks at the due times; who
- *         changes one does so before it looks for sleepers. All of it is in one total order.
+ *         Lost wake-ups cannot be: the sleeper writes until when, announces itself, then looks at the due times again, and
+ *         sleeps until the earlier of the two; who changes one does so before it looks for sleepers and at their date. All of it is
+ *         in one total order.
  */
 #include "runtime/kernel/internal.h"
 

@@ -6,17 +6,26 @@
 
 #include "runtime/kernel/internal.h"
 
-/* Sleeps until there is something to look at. Returns whether this thread was the timekeeper meanwhile. */
+/* Sleeps until there is something to look at. Returns whether this thread was the timekeeper meanwhile.
+ *
+ * The date is written before the announcement, and looked at once more after it: with "never" in between, who changes a due time in that
+ * moment would wake this thread, which would be in that moment again, for as long as somebody helps an actor of the group often. */
 static bool sleep_until_needed(ftli_group *group)
 {
-    const uint32_t ticket = ftli_event_prepare(group->event); /* pairs: event-waiters */
     uint32_t expected = 0;
     uint64_t deadline_ns = FTLI_NEVER_NS;
     const bool keeper = ftli_u32_cas_seq_cst(&group->timekeeper, &expected, 1);
     if (keeper) {
-        ftli_u64_store_seq_cst(&group->sleep_until_ns, FTLI_NEVER_NS); /* before the look; pairs: sleep-until */
         deadline_ns = ftli_group_next_due_ns(group);
-        ftli_u64_store_seq_cst(&group->sleep_until_ns, deadline_ns);
+        ftli_u64_store_seq_cst(&group->sleep_until_ns, deadline_ns); /* before the look; pairs: sleep-until */
+    }
+    const uint32_t ticket = ftli_event_prepare(group->event); /* pairs: event-waiters */
+    if (keeper) {
+        const uint64_t due_ns = ftli_group_next_due_ns(group); /* later than the date: it is slept until the date */
+        if (due_ns < deadline_ns) {
+            deadline_ns = due_ns;
+            ftli_u64_store_seq_cst(&group->sleep_until_ns, deadline_ns);
+        }
     }
     if (ftli_group_has_ready(group) || ftli_u32_load_seq_cst(&group->phase) != FTLI_GROUP_WORK) {
         ftli_event_cancel(group->event);
