@@ -55,21 +55,21 @@ FTLI_INLINE void ftli_new_fill(struct ftli_header *header, uint64_t size, const 
     ftli_u64_copy_two(header->birth, port->birth); /* before a shape that needs its part of it */
 }
 
-/* The header is this thread's, its fields are filled; the port is left. c is 8 * the size class. */
+/* The header is this thread's, its fields are filled; the port is left. c is 8 * the size class; flags: what stands in the word besides. */
 FTLI_INLINE int ftli_new_finish(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint64_t flags,
                                 size_t c, uint64_t bytes, ftl_tensor *out)
 {
     ftli_u64_add_owner(FTLI_AT(port->counters.created, c), 1);
     ftli_u64_add_owner(&port->counters.created_bytes, bytes);
-    ftli_u64_store_release(&header->word, (id << FTLI_WORD_GENERATION_SHIFT) +
-                                              (FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE) + flags);
+    ftli_u64_store_release(&header->word,
+                           ((id << FTLI_WORD_GENERATION_SHIFT) + ftli_u64_load_plain(&port->born_word)) | flags);
     out->id = id; /* stored: pairs: word-live */
     ftli_port_leave(port);
     return FTL_OK;
 }
 
 /* The same when the port's countdown of the size class came to its end. */
-int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out);
+int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out);
 
 /* ---- the end of a drop in place */
 /* The magazine of the class is full. */

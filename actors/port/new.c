@@ -420,7 +420,7 @@ int ftli_new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const
     }
     ftli_new_fill(header, ftli_size_make(bytes, dtype, ndim), port);
     ftli_shape_pack(header, ndim, shape);
-    uint64_t flags = runtime->cleanup.every_drop_is_a_message ? FTLI_WORD_SLOW : 0;
+    uint64_t flags = 0;
     unsigned c = ftli_record_class(ftli_u64_load_relaxed(&header->record));
     if (c != 0) {
         if (ftli_count_down(&port->countdown[c]))

@@ -84,8 +84,8 @@ FTLI_INLINE bool append(struct ftli_parcel *parcel, uint64_t next_id, unsigned c
     uint32_t count = ftli_u32_load_relaxed(&parcel->count);
     ftli_u64_store_relaxed(&parcel->entries[count], ftli_parcel_entry(next_id, c));
     ftli_u64_add_owner(&parcel->bytes, bytes);
-    ftli_u32_store_release(&parcel->count, count + 1);
-    return (parcel->room -= (int64_t)(FTLI_PARCEL_SHARE_BYTES + block_bytes)) < 0;
+    ftli_u32_add_owner(&parcel->count, 1);
+    return ftli_take_down(&parcel->room, (int64_t)(FTLI_PARCEL_SHARE_BYTES + block_bytes));
 }
 
 /* ---- a drop -------------------------------------------------------------------------------------------------------------
@@ -101,13 +101,24 @@ static FTLI_NOINLINE int post_and_leave(struct ftli_port *port, const struct ftl
     return FTL_OK;
 }
 
+/* Which of two, eight bytes each: so neither is reached by another step. `at` is 8 * the parity throughout. */
+FTLI_INLINE size_t parity_at(const struct ftli_port *port)
+{
+    return (size_t)ftli_u32_load_acquire(&port->owner->parity) * sizeof(uint64_t); /* pairs: epoch */
+}
+
+static struct ftli_parcel *parcel_at(struct ftli_port *port, size_t at)
+{
+    return ftli_pointer_load_relaxed(FTLI_AT(port->parcels, at));
+}
+
 /* Ours and FREE; the handle's generation was not the last. */
-FTLI_INLINE int put(struct ftli_port *port, struct ftli_parcel *parcel, uint64_t id, unsigned c, uint32_t parity,
+FTLI_INLINE int put(struct ftli_port *port, struct ftli_parcel *parcel, uint64_t id, unsigned c, size_t at,
                     uint64_t bytes, uint64_t block_bytes)
 {
     ftli_u64_add_owner(&port->counters.deferred_bytes, bytes);
     ftli_u64_add_owner(&port->counters.deferred_block_bytes, block_bytes);
-    ftli_u64_add_owner(&port->counters.deferred[parity], 1);
+    ftli_u64_add_owner(FTLI_AT(port->counters.deferred, at), 1);
     if (FTLI_UNLIKELY(append(parcel, id + 1, c, bytes, block_bytes)))
         return post_and_leave(port, parcel);
     ftli_port_leave(port);
@@ -122,16 +133,16 @@ static int long_way(struct ftli_port *port, struct ftli_header *header, uint64_t
 }
 
 /* Ours, and of a middle size. */
-static FTLI_NOINLINE int put_pages(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint32_t parity)
+static FTLI_NOINLINE int put_pages(struct ftli_port *port, struct ftli_header *header, uint64_t id, size_t at)
 {
     uint64_t bytes = ftli_u32_load_relaxed(&header->small_size);
     if (FTLI_UNLIKELY(bytes >= port->owner->cleanup.settings->high_lane_from_bytes))
         return long_way(port, header, id);
-    return put(port, open_parcel(port, parity), id, 0, parity, bytes, ftli_pages_block_bytes(bytes));
+    return put(port, parcel_at(port, at), id, 0, at, bytes, ftli_pages_block_bytes(bytes));
 }
 
 /* Ours, and its death is recorded, or something stands against it. */
-static FTLI_NOINLINE int put_marked(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint32_t parity)
+static FTLI_NOINLINE int put_marked(struct ftli_port *port, struct ftli_header *header, uint64_t id, size_t at)
 {
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     unsigned c = ftli_record_class(record);
@@ -142,28 +153,27 @@ static FTLI_NOINLINE int put_marked(struct ftli_port *port, struct ftli_header *
     ftli_sample_drop(port, header);
     ftli_u64_store_release(&header->record, record - FTLI_HEADER_SAMPLED);
     if (FTLI_UNLIKELY(c == 0))
-        return put_pages(port, header, id, parity);
-    return put(port, open_parcel(port, parity), id, c, parity, ftli_u32_load_relaxed(&header->small_size),
-               ftli_class_bytes(c));
+        return put_pages(port, header, id, at);
+    return put(port, parcel_at(port, at), id, c, at, ftli_u32_load_relaxed(&header->small_size), ftli_class_bytes(c));
 }
 
-FTLI_INLINE int drop_into(struct ftli_port *port, struct ftli_parcel *parcel, struct ftli_header *header, uint64_t id,
-                          uint32_t parity)
+/* offset: of the header in the table. */
+FTLI_INLINE int drop_into(struct ftli_port *port, struct ftli_parcel *parcel, struct ftli_header *header,
+                          uint64_t offset, uint64_t id, size_t at)
 {
     if (FTLI_UNLIKELY(
             !ftli_word_drop_at_once(&header->word, id << FTLI_WORD_GENERATION_SHIFT, FTLI_WORD_SLOW | FTLI_WORD_FIXED)))
         return ftli_drop_not_posted(port, header, id << FTLI_WORD_GENERATION_SHIFT);
-    uint64_t offset = (uint64_t)((char *)header - (char *)ftli_pointer_load_plain(&port->headers));
     static_assert(sizeof *header == UINT64_C(1) << (32 - RECORD_ID_SHIFT), "an offset, shifted, is a record's number");
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     unsigned c = ftli_record_class(record);
     /* its number is its own, and it has no flag */
     if (FTLI_UNLIKELY(((record ^ offset << RECORD_ID_SHIFT) & ~UINT64_C(0xffff0000)) != 0 ||
-                      ftli_u32_load_relaxed(&header->cold) != 0))
-        return put_marked(port, header, id, parity);
+                      !ftli_u32_equals_acquire(&header->cold, 0)))
+        return put_marked(port, header, id, at);
     if (FTLI_UNLIKELY(c == 0))
-        return put_pages(port, header, id, parity);
-    return put(port, parcel, id, c, parity, ftli_u32_load_relaxed(&header->small_size), ftli_class_bytes(c));
+        return put_pages(port, header, id, at);
+    return put(port, parcel, id, c, at, ftli_u32_load_relaxed(&header->small_size), ftli_class_bytes(c));
 }
 
 /* The first of a parcel fills it, or has the tick come, which claims the port when the parcel is old: a drop makes one system call at
@@ -175,27 +185,30 @@ static void note_first(const struct ftl_runtime *runtime, const struct ftli_head
         ftli_allocation_need_tick(runtime->device);
 }
 
-static FTLI_NOINLINE int drop_first(struct ftli_port *port, struct ftli_header *header, uint64_t id, uint32_t parity)
+static FTLI_NOINLINE int drop_first(struct ftli_port *port, struct ftli_header *header, uint64_t id, size_t at)
 {
     struct ftl_runtime *runtime = port->owner;
-    struct ftli_parcel *parcel = runtime->cleanup.every_drop_is_a_message ? open_another(port, parity) : NULL;
+    struct ftli_parcel *parcel =
+        runtime->cleanup.every_drop_is_a_message ? open_another(port, (uint32_t)(at / sizeof(uint64_t))) : NULL;
     if (parcel == NULL)
         return ftli_drop_not_posted(port, header, id << FTLI_WORD_GENERATION_SHIFT);
     note_first(runtime, header);
-    return drop_into(port, parcel, header, id, parity);
+    uint64_t offset = (uint64_t)((char *)header - (char *)ftli_pointer_load_plain(&port->headers));
+    return drop_into(port, parcel, header, offset, id, at);
 }
 
 int ftli_outbox_drop(uint64_t id)
 {
     struct ftli_port *port = ftli_thread.port;
-    struct ftli_header *header;
-    if (FTLI_UNLIKELY(!ftli_port_find_header(port, id, &header) || !ftli_port_enter_fast(port)))
+    uint64_t offset = ftli_port_offset(port, id);
+    if (FTLI_UNLIKELY(offset >= ftli_u64_load_plain(&port->known_bytes) || !ftli_port_enter_fast(port)))
         return ftli_drop_without_port(id);
-    uint32_t parity = ftli_u32_load_acquire(&port->owner->parity); /* pairs: epoch */
-    struct ftli_parcel *parcel = open_parcel(port, parity);
+    struct ftli_header *header = ftli_port_header_at(port, offset);
+    size_t at = parity_at(port);
+    struct ftli_parcel *parcel = parcel_at(port, at);
     if (FTLI_UNLIKELY(parcel == NULL))
-        return drop_first(port, header, id, parity);
-    return drop_into(port, parcel, header, id, parity);
+        return drop_first(port, header, id, at);
+    return drop_into(port, parcel, header, offset, id, at);
 }
 
 /* What a magazine has no room for, or whole pages: whether these are of the length. */

@@ -15,8 +15,8 @@
 #define OLD_NS      (UINT64_C(25) * 1000 * 1000) /* of a parcel: then the tick posts it */
 
 struct ftli_port ftli_no_port;
-_Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec"))) = {
-    .port = &ftli_no_port, .fast = &ftli_no_port, .fast_message = &ftli_no_port};
+_Thread_local struct ftli_thread ftli_thread
+    __attribute__((tls_model("initial-exec"))) = {.port = &ftli_no_port, .fast = &ftli_no_port};
 
 /* Process-wide, made by the first open and never unmapped. */
 static struct ftli_port *ports;
@@ -28,16 +28,14 @@ static uint32_t process_epoch; /* advances when a forked child opens a runtime o
 
 static void on_fork_child(void)
 {
-    ftli_thread = (struct ftli_thread){.port = &ftli_no_port, .fast = &ftli_no_port, .fast_message = &ftli_no_port};
+    ftli_thread = (struct ftli_thread){.port = &ftli_no_port, .fast = &ftli_no_port};
 }
 
 void ftli_thread_turn(struct ftli_thread *thread)
 {
     struct ftl_runtime *runtime = thread->runtime != 0 ? thread->port->owner : NULL;
     bool fast = runtime != NULL && thread->scope == 0 && thread->port->strict == 0;
-    bool slow_word = fast && runtime->cleanup.every_drop_is_a_message;
-    thread->fast = fast && !slow_word ? (const void *)runtime : &ftli_no_port;
-    thread->fast_message = slow_word ? (const void *)runtime : &ftli_no_port;
+    thread->fast = fast ? (const void *)runtime : &ftli_no_port;
 }
 
 void ftli_port_learn(struct ftli_port *port)
@@ -185,7 +183,9 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
 {
     port->owner = runtime;
     port->strict = !asymmetric;
-    port->finishes_sampled = !runtime->cleanup.every_drop_is_a_message;
+    ftli_u64_store_relaxed(&port->born_word,
+                           FTLI_WORD_FIXED | FTLI_WORD_REFERENCE | FTLI_LIVE |
+                               (runtime->cleanup.every_drop_is_a_message ? (uint64_t)FTLI_WORD_SLOW : 0));
     uint64_t base = ((uint64_t)runtime->number << FTLI_SLOT_BITS) * sizeof(struct ftli_header);
     ftli_u64_store_relaxed(&port->handle_base, base);
     ftli_pointer_store_relaxed(&port->headers, runtime->table.headers);

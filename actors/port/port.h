@@ -55,12 +55,13 @@ struct ftli_port {
         };
     };
     struct ftl_runtime *owner;
+    ftli_atomic_u64
+        born_word; /* of a new tensor that nothing stands against, without its generation; SLOW where every drop is a message */
     ftli_atomic_pointer parcels[2];   /* policy message: the open one of each parity; NULL: none. Looked at by any */
     uint64_t countdown[FTLI_CLASSES]; /* news until the next sampled one, per size class */
     struct ftli_rack rack;
     uint32_t tier_countdown[FTLI_TRACKING_TIERS + 1]; /* of those without a class, per tier; the last: of none */
     uint64_t random;                                  /* of the next countdown */
-    bool finishes_sampled;                            /* not every drop is a message */
     FTLI_ALIGNED(64) struct ftli_counters counters;   /* written by the owner, read by any */
     /* ---- not the owner's */
     FTLI_ALIGNED(64) ftli_atomic_u32 state;
@@ -80,8 +81,7 @@ enum { FTLI_PORTS_MOST = 8192 };
 struct ftli_thread {
     struct ftli_port *port; /* ftli_no_port: none yet, so that the fast paths need not ask */
     const void *fast;       /* the runtime that `port` serves, if new may take the fast path; else no runtime at all */
-    const void *fast_message; /* the same of a runtime where every drop is a message */
-    uint32_t runtime;         /* number that `port` serves; 0: none */
+    uint32_t runtime;       /* number that `port` serves; 0: none */
     uint32_t others;
     struct ftli_port *ports[4];
     uint64_t scope;
@@ -115,14 +115,25 @@ FTLI_INLINE bool ftli_port_enter_fast(struct ftli_port *port)
     return false;
 }
 
+/* Where in the table the header lies that a handle names, in bytes; too large if it is not of this port's runtime. */
+FTLI_INLINE uint64_t ftli_port_offset(const struct ftli_port *port, uint64_t id)
+{
+    static_assert(sizeof(struct ftli_header) == 64, "6 bits of a header's address lie within it");
+    return ((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) - ftli_u64_load_plain(&port->handle_base);
+}
+
+FTLI_INLINE struct ftli_header *ftli_port_header_at(const struct ftli_port *port, uint64_t offset)
+{
+    return (struct ftli_header *)(void *)((char *)ftli_pointer_load_plain(&port->headers) + offset);
+}
+
 FTLI_INLINE bool ftli_port_find_below(const struct ftli_port *port, uint64_t id, uint64_t bytes,
                                       struct ftli_header **out)
 {
-    static_assert(sizeof **out == 64, "6 bits of a header's address lie within it");
-    uint64_t offset = ((id >> (FTLI_HANDLE_SHIFT - 6)) & ~UINT64_C(63)) - ftli_u64_load_plain(&port->handle_base);
+    uint64_t offset = ftli_port_offset(port, id);
     if (FTLI_UNLIKELY(offset >= bytes))
         return false;
-    *out = (struct ftli_header *)(void *)((char *)ftli_pointer_load_plain(&port->headers) + offset);
+    *out = ftli_port_header_at(port, offset);
     return true;
 }
 

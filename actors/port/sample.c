@@ -180,51 +180,49 @@ uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, u
     return FTLI_WORD_SLOW;
 }
 
-static FTLI_NOINLINE int new_recorded(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
+static FTLI_NOINLINE int new_recorded(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header = ftli_port_header(port, id);
     record_event(port, header, bytes, FTLI_EVENT_CREATED);
-    return ftli_new_finish(port, header, id, flags, c, bytes, out);
+    return ftli_new_finish(port, header, id, FTLI_WORD_SLOW, c, bytes, out);
 }
 
-static FTLI_NOINLINE int new_looked_at(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
+static FTLI_NOINLINE int new_looked_at(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header = ftli_port_header(port, id);
-    if (is_looked_at(port->owner, (unsigned)(c / 8)))
-        flags |= look(port, header, (unsigned)(c / 8), bytes);
+    uint64_t flags = is_looked_at(port->owner, (unsigned)(c / 8)) ? look(port, header, (unsigned)(c / 8), bytes) : 0;
     return ftli_new_finish(port, header, id, flags, c, bytes, out);
 }
 
-static FTLI_NOINLINE int new_noted(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
+static FTLI_NOINLINE int new_noted(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     ftli_tracking_note(&port->owner->tracking);
-    return ftli_new_finish(port, ftli_port_header(port, id), id, flags, c, bytes, out);
+    return ftli_new_finish(port, ftli_port_header(port, id), id, FTLI_WORD_SLOW, c, bytes, out);
 }
 
 /* One of ten news comes here: few registers are saved, what is rare is a call at its end. */
-int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, uint64_t flags, ftl_tensor *out)
+int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     if (FTLI_UNLIKELY(!count_again(port, c)))
-        return new_looked_at(id, c, bytes, flags, out);
+        return new_looked_at(id, c, bytes, out);
     struct ftli_header *header = ftli_port_header(port, id);
     uint64_t record = mark(port, header);
-    flags |= FTLI_WORD_SLOW;
     uint32_t written = ftli_u32_load_relaxed(&port->ring.written), waiting = waiting_in(&port->ring, written);
     if (FTLI_UNLIKELY(waiting >= FTLI_EVENT_RING)) {
         ftli_u64_add_owner(&port->ring.lost, 1);
-        return ftli_new_finish(port, header, id, flags, c, bytes, out);
+        return ftli_new_finish(port, header, id, FTLI_WORD_SLOW, c, bytes, out);
     }
     if (FTLI_UNLIKELY(is_measured(written)))
-        return new_recorded(id, c, bytes, flags, out);
+        return new_recorded(id, c, bytes, out);
     write_birth(&port->ring.events[written % FTLI_EVENT_RING], header, record, bytes);
     ftli_u32_store_release(&port->ring.written, written + 1); /* pairs: event-ring */
     if (FTLI_UNLIKELY(waiting + 1 == FTLI_EVENT_RING / 2))    /* so the actor should come */
-        return new_noted(id, c, bytes, flags, out);
-    return ftli_new_finish(port, header, id, flags, c, bytes, out);
+        return new_noted(id, c, bytes, out);
+    return ftli_new_finish(port, header, id, FTLI_WORD_SLOW, c, bytes, out);
 }
 
 uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)

@@ -202,6 +202,18 @@ FTLI_INLINE bool ftli_count_down(uint64_t *count)
 #endif
 }
 
+/* Takes n from what its owner has left, nobody else's; whether it was more than that. */
+FTLI_INLINE bool ftli_take_down(int64_t *left, int64_t n)
+{
+#if FTLI_X86
+    bool below;
+    __asm__ __volatile__("subq %2, %1" : "=@ccs"(below), "+m"(*left) : "re"(n));
+    return below;
+#else
+    return (*left -= n) < 0;
+#endif
+}
+
 /* Two words on 16 bytes become those of two others, each by a relaxed load and a store that releases; they are not read or written as
  * one. */
 FTLI_INLINE void ftli_u64_copy_two(ftli_atomic_u64 *to, const ftli_atomic_u64 *from)
