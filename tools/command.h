@@ -36,6 +36,7 @@ struct ftli_command {
 };
 
 extern const struct ftli_command ftli_command_replay;
+extern const struct ftli_command ftli_command_simulate;
 extern const struct ftli_command ftli_command_topology_check;
 extern const struct ftli_command ftli_command_topology_show;
 extern const struct ftli_command ftli_command_stat;

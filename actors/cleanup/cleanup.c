@@ -5,6 +5,7 @@
 #include <fettle/fettle.h>
 
 #include "actors/cleanup/inside.h"
+#include "runtime/base/plant.h"
 #include "tensor/extension.h"
 
 #define CASCADE_MOST 64 /* children of one header in one go; the rest comes round again */
@@ -196,7 +197,8 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
                 flags &= ~(uint32_t)FTLI_HEADER_LINKS;
                 break;
             }
-            cleanup->drop_reference(cleanup->user, child, parity);
+            if (!FTLI_PLANTED(FORGOTTEN_LINK) || n == 0)
+                cleanup->drop_reference(cleanup->user, child, parity);
             cleanup->cascaded = true;
         }
         set_flags(header, flags);

@@ -2,6 +2,7 @@
 #include "actors/port/outbox.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/plant.h"
 #include "tensor/extension.h"
 #include "tensor/registry.h"
 
@@ -155,7 +156,7 @@ static FTLI_NOINLINE int drop_slow(const struct ftli_agent *agent, struct ftli_h
     case FTLI_WORD_GUARDED:
         leave_life(agent, header, flags_of(header));
         count_deferred(agent, header);
-        if (ftli_word_unpin(&header->word, generation) == FTLI_WORD_POST)
+        if (ftli_word_unpin(&header->word, generation) == FTLI_WORD_POST || FTLI_PLANTED(DOUBLE_PUSH))
             ftli_deliver(agent->runtime, header);
         else /* it hangs on a pin: not both, a drop makes one system call at most */
             ftli_leak_detection_note(&agent->runtime->leak_detection);

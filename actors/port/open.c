@@ -9,6 +9,7 @@
 #include "actors/port/user.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/os.h"
+#include "runtime/base/plant.h"
 
 /* By number; an entry is made once and kept for ever. */
 static ftli_atomic_pointer runtimes[FTLI_RUNTIMES];
@@ -62,7 +63,8 @@ static void drop_reference(void *user, uint64_t tensor, uint32_t parity)
 {
     struct ftl_runtime *runtime = user;
     struct ftli_header *header = ftli_registry_find(tensor);
-    struct ftli_agent agent = {runtime, NULL, &runtime->cleanup.counters, false, (int)parity};
+    int inherited = FTLI_PLANTED(WRONG_EPOCH) ? -1 : (int)parity;
+    struct ftli_agent agent = {runtime, NULL, &runtime->cleanup.counters, false, inherited};
     if (header != NULL)
         (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
 }

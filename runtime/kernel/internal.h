@@ -16,6 +16,7 @@
 #include "runtime/base/os.h"
 #include "runtime/base/random.h"
 #include "runtime/kernel/kernel.h"
+#include "runtime/kernel/simulation.h"
 #include "runtime/kernel/token.h"
 
 enum {
@@ -130,6 +131,8 @@ struct ftli_simulation {
     ftli_actor *victim; /* of ftli_simulation_kill */
     int (*law)(void *);
     void *law_user;
+    void (*watch)(void *, const ftli_simulation_choice *);
+    void *watch_user;
     char why[256]; /* the last check that failed */
     struct {
         uint64_t steps, receives, time_moves, kills, failed_receives, trace;

@@ -2,6 +2,7 @@
 #include <fettle/fettle.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/plant.h"
 #include "runtime/kernel/internal.h"
 
 /* The actor that this thread is inside of. initial-exec: it is read in signal handlers. */
@@ -238,7 +239,8 @@ static int receive_mail(ftli_actor *actor, unsigned most, unsigned *received)
             return FTL_OK;
         const int status = receive_one(actor, lane, link);
         if (FTLI_UNLIKELY(status != FTL_OK)) {
-            ftli_mailbox_put_back(&actor->mailbox, lane, link);
+            if (!FTLI_PLANTED(FORGOTTEN_REDELIVERY))
+                ftli_mailbox_put_back(&actor->mailbox, lane, link);
             return failed(actor, link, status);
         }
         ++*received;
@@ -312,7 +314,8 @@ unsigned ftli_actor_run(ftli_actor *actor, unsigned most, bool worker)
             ftli_actor_fail(actor, status);
     }
 
-    const bool more = actor->due_first != NULL || ftli_mailbox_has_in_hand(&actor->mailbox);
+    const bool more =
+        !FTLI_PLANTED(LOST_WAKEUP) && (actor->due_first != NULL || ftli_mailbox_has_in_hand(&actor->mailbox));
     ftli_u64_store_seq_cst(&actor->timer_due_ns, ftli_timer_next_ns(&actor->timers));
     const uint64_t spent_ns = ftli_kernel_now_ns(actor->kernel) - started_ns;
     ftli_u64_add_owner(&actor->runs, 1);

@@ -12,6 +12,12 @@ static const uint64_t BEGINNING_NS = FTLI_NS_PER_S; /* not 0, which means "no ti
 /* What a history is made of, for its hash. */
 enum { TRACE_RUN = 1, TRACE_TIME = 2, TRACE_RECEIVE = 3, TRACE_FAULT = 4 };
 
+static void tell(const struct ftli_simulation *s, ftli_simulation_choice choice)
+{
+    if (s->watch != NULL)
+        s->watch(s->watch_user, &choice);
+}
+
 static void note(struct ftli_simulation *s, uint64_t what, uint64_t a, uint64_t b)
 {
     uint64_t mixed = s->figures.trace ^ (what << 56) ^ (a << 32) ^ b;
@@ -54,17 +60,20 @@ int ftli_simulation_receive(ftli_actor *actor, unsigned lane, const ftli_link *l
         s->victim = NULL;
         s->figures.kills++;
         note(s, TRACE_FAULT, actor->index, 0);
+        tell(s, (ftli_simulation_choice){.kind = FTLI_CHOICE_KILL, .actor = actor, .lane = lane, .link = link});
         return FTL_EINTERNAL;
     }
     if (fault_happens(s, s->faults.receive_fails)) {
         s->figures.failed_receives++;
         note(s, TRACE_FAULT, actor->index, 1);
+        tell(s, (ftli_simulation_choice){.kind = FTLI_CHOICE_FAIL, .actor = actor, .lane = lane, .link = link});
         return s->faults.status != FTL_OK ? s->faults.status : FTL_EINTERNAL;
     }
     s->figures.receives++;
     const bool ordinary = link != NULL && !actor->mailbox.foreign && !ftli_link_is_item(link);
     note(s, TRACE_RECEIVE, actor->index * (FTLI_LANES + 1) + lane,
          ordinary ? ((const ftli_message *)(const void *)link)->type : UINT32_MAX);
+    tell(s, (ftli_simulation_choice){.kind = FTLI_CHOICE_RECEIVE, .actor = actor, .lane = lane, .link = link});
     return FTL_OK;
 }
 
@@ -141,6 +150,7 @@ static int step(ftli_kernel *kernel, uint64_t limit_ns)
             ftli_u64_store_release(&s->now_ns, to_ns);
         s->figures.time_moves++;
         note(s, TRACE_TIME, 0, to_ns);
+        tell(s, (ftli_simulation_choice){.kind = FTLI_CHOICE_TIME, .value = to_ns});
         if (due_ns > limit_ns)
             return FTL_ETIMEDOUT;
         queue_due(kernel);
@@ -149,6 +159,7 @@ static int step(ftli_kernel *kernel, uint64_t limit_ns)
         if (ran != NULL) {
             const unsigned most = 1 + ftli_random_below(&s->random, FTLI_RUN_MOST);
             note(s, TRACE_RUN, ran->index, most);
+            tell(s, (ftli_simulation_choice){.kind = FTLI_CHOICE_RUN, .actor = ran, .value = most});
             (void)ftli_actor_run(ran, most, false);
         }
     }
@@ -198,6 +209,7 @@ void ftli_simulation_jump(ftli_kernel *kernel, uint64_t forward_ns)
     struct ftli_simulation *s = kernel->simulation;
     ftli_u64_store_release(&s->now_ns, ftli_deadline_ns(ftli_kernel_now_ns(kernel), forward_ns));
     note(s, TRACE_TIME, 1, forward_ns);
+    tell(s, (ftli_simulation_choice){.kind = FTLI_CHOICE_TIME, .value = ftli_kernel_now_ns(kernel)});
 }
 
 /* ---- settings and figures --------------------------------------------------------------------------------------- */
@@ -222,6 +234,12 @@ void ftli_simulation_set_law(ftli_kernel *kernel, int (*law)(void *user), void *
 {
     kernel->simulation->law = law;
     kernel->simulation->law_user = user;
+}
+
+void ftli_simulation_set_watcher(ftli_kernel *kernel, void (*watch)(void *, const ftli_simulation_choice *), void *user)
+{
+    kernel->simulation->watch = watch;
+    kernel->simulation->watch_user = user;
 }
 
 const char *ftli_simulation_why(const ftli_kernel *kernel)

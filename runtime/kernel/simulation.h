@@ -24,6 +24,23 @@ typedef struct {
     uint64_t trace; /* a hash of every choice made and every message received: equal histories, equal hashes */
 } ftli_simulation_figures;
 
+/* A choice, told as it is made to who watches: of it a readable history is made. */
+enum {
+    FTLI_CHOICE_RUN = 1,  /* the actor runs; value: messages at most */
+    FTLI_CHOICE_TIME = 2, /* time moves; value: to when */
+    FTLI_CHOICE_RECEIVE =
+        3,                /* lane and link of what the actor receives next; FTLI_LANES and NULL: a timer, or the tick */
+    FTLI_CHOICE_KILL = 4, /* the actor is killed instead */
+    FTLI_CHOICE_FAIL = 5, /* the receive fails instead */
+};
+typedef struct {
+    uint32_t kind;
+    unsigned lane;
+    const ftli_actor *actor; /* NULL: time */
+    const ftli_link *link;
+    uint64_t value;
+} ftli_simulation_choice;
+
 /* FTL_OK: a step was made; FTL_ESTALE: nothing is ready and nothing is due, ever; a failing law's status
  * otherwise. */
 int ftli_simulation_step(ftli_kernel *);
@@ -37,6 +54,7 @@ void ftli_simulation_set_faults(ftli_kernel *, const ftli_simulation_faults *);
 void ftli_simulation_kill(ftli_kernel *, ftli_actor *); /* at its next receive, once */
 /* Called after every step, when the check of the actor that ran has passed: the laws. Not FTL_OK stops the run with that status. */
 void ftli_simulation_set_law(ftli_kernel *, int (*law)(void *user), void *user);
+void ftli_simulation_set_watcher(ftli_kernel *, void (*watch)(void *user, const ftli_simulation_choice *), void *user);
 const char *ftli_simulation_why(const ftli_kernel *); /* what the last actor's check that failed said */
 void ftli_simulation_read(const ftli_kernel *, ftli_simulation_figures *out);
 

@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/../.."
 how=(--dry-run -Werror)
 [ "${1:-}" != --fix ] || how=(-i)
-find include runtime tensor actors tools examples tests bench -name '*.[ch]' -print0 2>/dev/null |
+find include runtime tensor actors simulate tools examples tests bench -name '*.[ch]' -print0 2>/dev/null |
     xargs -0 -r clang-format "${how[@]}"

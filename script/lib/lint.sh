@@ -6,7 +6,7 @@ build=$1
 shift
 cd "$(dirname "$0")/../.."
 files=("$@")
-[ $# -gt 0 ] || mapfile -t files < <(find runtime tensor actors tools examples -name "*.c" 2>/dev/null | sort)
+[ $# -gt 0 ] || mapfile -t files < <(find runtime tensor actors simulate tools examples -name "*.c" 2>/dev/null | sort)
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 if printf '%s\0' "${files[@]}" | xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" >"$out" 2>&1; then

@@ -32,6 +32,10 @@ plant actors/cleanup/cleanup.c '#include "actors/allocation/settings.h"'
 plant actors/port/port.c '#include "actors/allocation/state.h"'
 plant actors/tracking/tracking.c '#include "tools/trace.h"'
 plant tools/main.c '#include "runtime/kernel/mailbox.h"'
+plant tools/replay.c '#include "simulate/simulate.h"'
+plant tools/simulate.c '#include "simulate/world.h"'
+plant actors/port/port.c '#include "simulate/simulate.h"'
+plant simulate/world.c '#include "tools/text.h"'
 plant examples/server.c '#include "tensor/word.h"'
 plant tensor/table.c '#include "word.h"'
 plant actors/port/port.c '#include <yaml.h>'
@@ -62,6 +66,9 @@ plant_none runtime/kernel/mailbox.c '#include <ck_stack.h>' '#include "runtime/b
 plant_none actors/cleanup/cleanup.c '#include "actors/cleanup/state.h"' '#include "actors/allocation/allocation.h"' \
     '#include "tensor/word.h"' '#include "runtime/kernel/actor.h"' '#include <fettle/fettle.h>'
 plant_none actors/port/compose.c '#include "actors/allocation/settings.h"' '#include "actors/allocation/allocation.h"'
+plant_none simulate/world.c '#include "actors/allocation/shard.h"' '#include "runtime/kernel/simulation.h"' \
+    '#include "simulate/world.h"'
+plant_none tools/simulate.c '#include "simulate/simulate.h"' '#include "tools/text.h"'
 plant_none tensor/table.c 'ftli_stack_take_all(&stack);'
 plant_none tensor/word.h 'ftli_u64_cas_acq_rel(word, &expected, desired);'
 

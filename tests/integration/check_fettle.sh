@@ -55,7 +55,7 @@ expect 2 '--minutes is here twice' "$fettle" stress --minutes 1 --minutes 2
 expect 2 '--seed needs a value' "$fettle" stress --seed
 expect 2 '"x" is one word too many' "$fettle" stress x
 expect 2 '^none\.yaml: ' "$fettle" stress --topology none.yaml
-for command in stress replay "topology check" "topology show"; do
+for command in stress replay simulate "topology check" "topology show"; do
     # shellcheck disable=SC2086
     expect 0 "^usage: fettle $command" "$fettle" $command --help
 done
@@ -134,6 +134,22 @@ if command -v dot > /dev/null; then
     "$fettle" topology show "$root/config/server.yaml" --format dot | dot -Tsvg > /dev/null ||
         { echo "FAILED: Graphviz does not take the drawing"; bad=1; }
 fi
+
+# ---- simulation
+expect 0 '^good$' "$fettle" simulate --seeds 1..5
+expect 0 '^seeds +3: ' "$fettle" simulate --seeds 7..9 --topology "$root/config/embedded.yaml" --faults oom,exit
+expect 0 '^  "liveness_bound": 5000,$' "$fettle" simulate --seeds 1..1 --faults none --json
+expect 2 '--seeds: "9\.\.7"; expected a range such as' "$fettle" simulate --seeds 9..7
+expect 2 '--seeds: "3"; expected a range such as' "$fettle" simulate --seeds 3
+expect 2 '--faults: "recive" is no fault; did you mean receive\?' "$fettle" simulate --faults oom,recive
+expect 2 '--last: "0"; expected a number from 1 to' "$fettle" simulate --last 0
+expect 2 '"7" is one word too many' "$fettle" simulate 7
+expect 2 'none\.yaml: cannot be read' "$fettle" simulate --topology none.yaml --seeds 1..1
+expect 2 '^fettle simulate: typo\.yaml:3:3: ' "$fettle" simulate --topology typo.yaml --seeds 1..1
+for n in 1 2; do
+    "$fettle" simulate --seeds 11..14 --json | grep '"hash"' > "hash.$n"
+done
+cmp -s hash.1 hash.2 || { echo "FAILED: the same seeds have two histories"; bad=1; }
 
 # ---- stat, where the build has it
 if "$fettle" --help | grep -q ' stat '; then

@@ -1,4 +1,5 @@
 #include "tools/command.h"
+#include "tools/simulate.h"
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
@@ -83,4 +84,49 @@ Test(command, counts_and_times, .init = cr_redirect_stderr)
         cr_assert_eq(ftli_command_time(&command, "--settle", no_times[i], &value), FTLI_EXIT_USAGE, "%s", no_times[i]);
     }
     cr_assert_eq(value, 250000, "untouched");
+}
+
+Test(command, one_that_takes_no_word, .init = cr_redirect_stderr)
+{
+    static const struct ftli_command bare = {.name = "bare", .text = "Bare.", .options = options};
+    struct ftli_arguments arguments;
+    cr_assert_eq(ftli_command_parse(&bare, 0, NULL, &arguments), -1);
+    cr_assert_eq(ftli_command_parse(&bare, 1, (char *[]){"--fill"}, &arguments), -1);
+    cr_assert_eq(ftli_command_parse(&bare, 1, (char *[]){"x"}, &arguments), FTLI_EXIT_USAGE);
+}
+
+/* ---- what simulate understands */
+
+Test(simulate, seeds)
+{
+    uint64_t first = 7, last = 7;
+    cr_assert(ftli_simulate_seeds("8412..8412", &first, &last));
+    cr_assert(first == 8412 && last == 8412);
+    cr_assert(ftli_simulate_seeds("0..18446744073709551615", &first, &last));
+    cr_assert(first == 0 && last == UINT64_MAX);
+    static const char *const wrong[] = {
+        "",      "1",     "..",    "1..",   "..2", "2..1",    "1.2",  "1...2",  "1..2x",   "x1..2",
+        "-1..2", "1..-2", " 1..2", "1..2 ", "1-2", "1..2..3", "1, 2", "0x1..2", "1e1..20", "1..18446744073709551616"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_assert_not(ftli_simulate_seeds(wrong[i], &first, &last), "%s", wrong[i]);
+    cr_assert(first == 0 && last == UINT64_MAX, "untouched");
+}
+
+Test(simulate, faults)
+{
+    uint32_t faults = 77;
+    char unknown[40] = "";
+    cr_assert(ftli_simulate_faults("none", &faults, unknown, sizeof unknown));
+    cr_assert_eq(faults, 0);
+    cr_assert(ftli_simulate_faults("receive", &faults, unknown, sizeof unknown));
+    cr_assert_eq(faults, 1);
+    cr_assert(ftli_simulate_faults("jump,receive,jump", &faults, unknown, sizeof unknown));
+    cr_assert_eq(faults, 0x81);
+    static const char *const wrong[] = {"",       ",",           "receive,", ",receive",
+                                        "recive", "receive oom", "none,oom", "Receive"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_assert_not(ftli_simulate_faults(wrong[i], &faults, unknown, sizeof unknown), "%s", wrong[i]);
+    cr_assert_not(ftli_simulate_faults("receive,recive,oom", &faults, unknown, sizeof unknown));
+    cr_assert_str_eq(unknown, "recive");
+    cr_assert_eq(faults, 0x81, "untouched");
 }
