@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-static const struct ftli_thread no_thread = {
-    .port = &ftli_no_port, .fast = &ftli_no_port, .fast_message = &ftli_no_port};
+static const struct ftli_thread no_thread = {.port = &ftli_no_port, .fast = &ftli_no_port};
 
 void ftli_world_play(struct ftli_world *world, unsigned thread)
 {
