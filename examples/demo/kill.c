@@ -168,8 +168,7 @@ static bool report(uint64_t tensors, const struct seen *seen)
              time_text(stats->reclaim_p50_ns).text, time_text(stats->reclaim_p99_ns).text,
              time_text(stats->reclaim_max_ns).text, time_text(bound_ns).text);
     print_line(line, stats->reclaim_max_ns <= bound_ns, "kept", "missed");
-    snprintf(line, sizeof line, "         quarantined: %s", seen->quarantine);
-    print_line(line, seen->quarantine[0] != '\0', "", "NO REPORT");
+    printf("         quarantined: %s\n", seen->quarantine[0] != '\0' ? seen->quarantine : "NO REPORT");
     return exact && once && seen->quarantine[0] != '\0';
 }
 
