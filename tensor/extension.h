@@ -16,11 +16,12 @@ struct ftli_extension {
     ftli_atomic_pointer finalizer_user;
     ftli_atomic_u64 tag;
     ftli_atomic_pointer site;
-    ftli_atomic_u32 label;    /* ftli_label_text; 0: none */
-    ftli_atomic_u32 shape;    /* cell of 8 dimensions; 0: in the header */
-    ftli_atomic_u32 strides;  /* cell of 8 strides; 0: compact */
-    ftli_atomic_u32 links;    /* first cell of children; the high bit is the spin bit */
-    ftli_atomic_u32 attempts; /* finalizer calls that failed: before the last retry 16 | since 16, each 65,535 at most */
+    ftli_atomic_u32 label;   /* ftli_label_text; 0: none */
+    ftli_atomic_u32 shape;   /* cell of 8 dimensions; 0: in the header */
+    ftli_atomic_u32 strides; /* cell of 8 strides; 0: compact */
+    ftli_atomic_u32 links;   /* first cell of children; the high bit is the spin bit */
+    ftli_atomic_u32
+        attempts; /* finalizer calls that failed: before the last retry 16 | since 16, each 65,535 at most */
     union {
         ftli_atomic_u32 due_ms;      /* while it waits: its next attempt, milliseconds since open */
         ftli_atomic_u32 last_status; /* else: what its finalizer returned last, if that was not 0 */

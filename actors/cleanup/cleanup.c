@@ -44,8 +44,7 @@ void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *he
     uint64_t committed = ftli_allocation_committed(cleanup->device);
     uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
     bool is_awaited = (ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_AWAITED) != 0;
-    unsigned lane =
-        is_awaited || bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
+    unsigned lane = is_awaited || bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
     if (FTLI_UNLIKELY(committed >= cleanup->emergency_bytes))
         lane = FTLI_LANE_EMERGENCY;
     (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(ftli_header_own_bytes(header)));
