@@ -46,7 +46,7 @@ static_assert(offsetof(struct ftli_header, u) == 16, "a lane tells items from me
 
 /* What stands against a tensor: why its word carries SLOW, and how its block goes back. */
 enum ftli_header_flags {
-    FTLI_HEADER_LARGE = 1,       /* longer than shelves hold: its block is posted to the shard of its address */
+    FTLI_HEADER_LARGE = 1,       /* longer than middle sizes: its block is posted to the shard of its address */
     FTLI_HEADER_FINALIZER = 2,   /* user code runs before the memory goes back */
     FTLI_HEADER_LINKS = 4,       /* it holds references on others */
     FTLI_HEADER_VIEW = 8,        /* it holds a reference on its root, and no block */

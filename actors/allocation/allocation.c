@@ -16,7 +16,7 @@ static int on_message(void *state, ftli_context *context, ftli_message *message)
 static bool is_quiet(const struct ftli_device *device)
 {
     for (uint32_t i = 0; i < device->shard_count; i++)
-        if (!ftli_shard_is_empty(&device->shards[i]) || ftli_u64_load_relaxed(&device->shards[i].shelf.bytes) != 0)
+        if (!ftli_shard_is_empty(&device->shards[i]))
             return false;
     for (uint32_t lane = 0; lane < FTLI_DEPOT_LANES; lane++)
         for (unsigned c = 1; c < FTLI_CLASSES; c++)

@@ -11,7 +11,6 @@
 
 #include "actors/allocation/magazine.h"
 #include "actors/allocation/settings.h"
-#include "actors/allocation/shelf.h"
 #include "runtime/base/histogram.h"
 #include "runtime/compose/topology.h"
 #include "runtime/kernel/kernel.h"
@@ -23,7 +22,7 @@ struct ftli_device;
 /* What a program may do with a device's figures. All bytes. */
 struct ftli_device_figures {
     uint64_t committed, free_committed, used, slab_free, short_free, largest_free_run, free_runs;
-    uint64_t depot, shelved, metadata, arenas, limit;
+    uint64_t depot, metadata, arenas, limit;
 };
 
 /* FTL_ENOMEM. `wake` is posted to when the tick must begin: the allocation actor, once it is there. */
@@ -38,6 +37,8 @@ void ftli_device_close(struct ftli_device *);
 void ftli_rack_init(struct ftli_rack *, const struct ftli_device *);
 /* All magazines to the depot; the rack is as after init. Returns the bytes that went. */
 uint64_t ftli_rack_flush(struct ftli_rack *, struct ftli_device *);
+/* The same of its pocket alone. */
+uint64_t ftli_allocation_empty_pocket(struct ftli_device *, struct ftli_rack *);
 /* Bytes of blocks that lie in it; may be called while its owner works. */
 uint64_t ftli_rack_bytes(const struct ftli_rack *);
 /* True: it has no magazine at all. */
@@ -59,12 +60,8 @@ struct ftli_pages {
 };
 int ftli_allocation_take_pages(struct ftli_device *, uint32_t *home, uint64_t bytes, size_t alignment,
                                struct ftli_pages *out);
-/* Middle sizes, above the classes: what lies at hand (shelf.h). */
-/* A FREE header with a block for the place, or NULL: ask for memory. *most: as in ftli_pages. */
-struct ftli_header *ftli_allocation_take_shelved(struct ftli_device *, uint32_t *home, unsigned place, bool *most);
-/* The same from wherever there is memory. False: there is none now. */
-bool ftli_allocation_take_middle(struct ftli_device *, uint32_t *home, unsigned place, uint64_t bytes,
-                                 struct ftli_pages *out);
+/* The same of a middle size, above the classes, that is not in the thread's pocket (pocket.h). False: there is no memory now. */
+bool ftli_allocation_take_middle(struct ftli_device *, uint32_t *home, uint64_t bytes, struct ftli_pages *out);
 /* A FREE header without memory, for a view. */
 int ftli_allocation_take_bare(struct ftli_device *, uint32_t *home, struct ftli_header **out);
 /* Exhausted: empties what is cached and gives it back, so that a second try may succeed. */
@@ -80,9 +77,10 @@ void ftli_allocation_take_back(struct ftli_device *, struct ftli_rack *, unsigne
 /* ---- drop */
 /* Makes room in the rack and gives the FREE header to it. False: no empty magazine; the caller posts the header. */
 bool ftli_allocation_stow(struct ftli_device *, struct ftli_rack *, unsigned size_class, struct ftli_header *);
-/* A FREE header of a middle size that is the caller's: with its block onto the shelf of its shard. False: nothing happened;
- * somebody is there, or there is no room. Lock-free, async-signal-safe. */
-bool ftli_allocation_shelve(struct ftli_device *, struct ftli_header *);
+/* A FREE header with whole pages that is the caller's: into the thread's pocket, or back. Waits for nobody, async-signal-safe. */
+void ftli_allocation_pocket(struct ftli_device *, struct ftli_rack *, struct ftli_header *);
+/* The same without a thread: its block to its heap if nobody is there, else it is posted. */
+void ftli_allocation_return(struct ftli_device *, struct ftli_header *);
 /* To the shard of the block's address, or to shard 0 for a header without a block. Addressed before
  * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */
 void ftli_allocation_post(struct ftli_device *, struct ftli_header *);
@@ -104,8 +102,6 @@ uint32_t ftli_allocation_collect(struct ftli_device *);
 void ftli_allocation_collect_all(struct ftli_device *);
 /* What the depot has had too much of since the last trim goes back to its slabs. 1: halves all; 2: everything. */
 void ftli_allocation_trim(struct ftli_device *, unsigned force);
-/* What lies on shelves goes back to the heaps: all, or of those that nobody took from since the last call. */
-void ftli_allocation_clear_shelves(struct ftli_device *, bool all);
 /* What child shards have wholly free, but for a granule each, goes to the device's own heap. */
 void ftli_allocation_gather(struct ftli_device *);
 /* Free pages beyond keep_bytes back to the OS, about budget_bytes at most (0: no bound). Returns bytes. */

@@ -7,10 +7,10 @@
 #include "runtime/base/os.h"
 
 #define HUGE_FROM_BYTES (UINT64_C(32) << 20)
-#define SHELF_BYTES     (UINT64_C(512) << 10) /* measured: docs/performance.md */
 #define MAGAZINES_MOST  (UINT32_C(1) << 20)
 #define CACHES_SHARE    16
 #define CACHE_LEAST     (UINT64_C(256) << 10) /* or this, each */
+#define POCKETS_PART    4                     /* of a thread's cache that magazines leave to its pocket */
 #define TIDE_LEAST      (UINT64_C(64) << 20)  /* a program that holds less keeps its fragments */
 #define MAGAZINE_SHARE  32                    /* a magazine's bytes are this part of a thread's cache at most, */
 #define MAGAZINE_BYTES  8192                  /* and this; but for larger blocks: */
@@ -74,11 +74,6 @@ static void uncharge(void *context, size_t bytes)
     look_at_marks(device, ftli_u64_fetch_add_seq_cst(&device->committed, -(uint64_t)bytes) - bytes);
 }
 
-static bool spare(void *context, size_t bytes)
-{
-    return ftli_shard_spare(context, bytes);
-}
-
 static void set_capacities(struct ftli_device *device)
 {
     uint64_t part = device->settings.thread_cache_bytes / MAGAZINE_SHARE;
@@ -96,6 +91,7 @@ void ftli_allocation_share_caches(struct ftli_device *device, uint64_t threads)
 {
     uint64_t share = ftli_u64_load_relaxed(&device->committed) / CACHES_SHARE / (threads != 0 ? threads : 1);
     uint64_t bytes = share > CACHE_LEAST ? share : CACHE_LEAST, most = device->settings.thread_cache_bytes;
+    most -= most / POCKETS_PART;
     ftli_u64_store_relaxed(&device->cache_bytes, bytes < most ? bytes : most);
 }
 
@@ -112,7 +108,6 @@ static int init_shards(struct ftli_device *device, const struct ftli_topology_de
             .huge_from_bytes = topology->huge_pages == FTLI_HUGE_PAGES_ADVISE ? HUGE_FROM_BYTES : 0,
             .charge = charge,
             .uncharge = uncharge,
-            .spare = spare,
             .trade = ftli_shards_trade,
             .move = ftli_shards_move,
             .context = shard,
@@ -152,7 +147,6 @@ int ftli_device_open(const struct ftli_topology_device *topology, const struct f
         set(&device->watches[i], 0, UINT64_MAX);
     set_capacities(device);
     ftli_allocation_share_caches(device, 1);
-    device->shelf_bytes = SHELF_BYTES;
     int status = ftli_space_init(&device->space, topology->arena_bytes);
     if (status == FTL_OK)
         status = ftli_depot_init(&device->depot, MAGAZINES_MOST);

@@ -42,8 +42,6 @@ struct ftli_heap_options {
     /* Asked before `bytes` more are committed; false: FTL_ELIMIT. NULL: no limit. And told when they are given back. */
     bool (*charge)(void *context, size_t bytes);
     void (*uncharge)(void *context, size_t bytes);
-    bool (*spare)(void *context,
-                  size_t bytes); /* asked before more is committed: true if something was given to the heap */
     /* Called before charge, to give back (ftli_heap_trade) what is free elsewhere. NULL: nothing goes. */
     void (*trade)(void *context, size_t bytes);
     /* Asked where a free granule would get fresh pages: true if what a free one elsewhere holds was moved there

@@ -158,7 +158,7 @@ static int grow(struct ftli_heap *heap, uint32_t pages, size_t alignment)
 }
 
 /* What is committed serves first, also where a shorter span that is not would do: committed pages are what a heap costs.
- * Then what a shelf gives up, then new pages, at last a new arena. */
+ * Then new pages, at last a new arena. */
 int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignment, uint32_t *number, uint32_t *start,
                            uint32_t *need)
 {
@@ -166,12 +166,6 @@ int ftli_heap_find_or_grow(struct ftli_heap *heap, uint32_t pages, size_t alignm
     *number = find_in(heap, &heap->whole, pages, alignment, start);
     if (*number) {
         return FTL_OK;
-    }
-    if (heap->options.spare && heap->options.spare(heap->options.context, (size_t)pages << FTLI_PAGE_SHIFT)) {
-        *number = find_in(heap, &heap->whole, pages, alignment, start);
-        if (*number) {
-            return FTL_OK;
-        }
     }
     struct place place = find_in_rest(heap, pages, alignment);
     if (!place.number) {

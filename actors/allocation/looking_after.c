@@ -62,7 +62,6 @@ static void trim_stack(struct ftli_device *device, uint32_t lane, unsigned c, un
 
 void ftli_allocation_trim(struct ftli_device *device, unsigned force)
 {
-    ftli_allocation_clear_shelves(device, force != 0);
     for (uint32_t lane = 0; lane < FTLI_DEPOT_LANES; lane++)
         for (unsigned c = 1; c < FTLI_CLASSES; c++)
             trim_stack(device, lane, c, force);
@@ -267,13 +266,11 @@ void ftli_allocation_figures(struct ftli_device *device, struct ftli_device_figu
         sum.slab_free += figures.slab_free_bytes;
         sum.short_free += figures.short_free_bytes;
         sum.free_runs += figures.free_runs;
-        sum.shelved += ftli_u64_load_relaxed(&shard->shelf.bytes);
         sum.metadata += figures.metadata_bytes;
         sum.arenas += figures.segments_bytes;
         if (figures.largest_free_run > sum.largest_free_run)
             sum.largest_free_run = figures.largest_free_run;
     }
-    sum.short_free += sum.shelved; /* no large tensor can have it where it lies */
     sum.depot = ftli_depot_bytes(&device->depot) + ftli_allocation_tray_bytes(device);
     sum.metadata += ftli_depot_metadata_bytes(&device->depot);
     *out = sum;

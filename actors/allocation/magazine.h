@@ -9,6 +9,7 @@
 #ifndef FTLI_ACTORS_ALLOCATION_MAGAZINE_H
 #define FTLI_ACTORS_ALLOCATION_MAGAZINE_H
 
+#include "actors/allocation/pocket.h"
 #include "actors/allocation/size_class.h"
 #include "tensor/header.h"
 #include "tensor/table.h"
@@ -43,6 +44,7 @@ struct ftli_rack {
     ftli_atomic_pointer previous[FTLI_CLASSES]; /* likewise */
     int64_t budget_bytes;                       /* not reserved */
     uint32_t hand;                              /* class that is looked at first when the budget is used up */
+    struct ftli_pocket pocket;                  /* of middle sizes; within the same budget */
     uint32_t lane; /* of the depot, by its remainder: where full magazines go, and are looked for first */
     const struct ftli_table *table;
 };

@@ -1,4 +1,6 @@
 /* A thread's magazines, beyond the fast path: exchanges with the depot, and the budget that bounds what is held. */
+#include <string.h>
+
 #include "actors/allocation/shard.h"
 
 #define SPARES_MOST    256 /* of 576 B each */
@@ -69,6 +71,7 @@ void ftli_rack_init(struct ftli_rack *rack, const struct ftli_device *device)
     rack->budget_bytes = (int64_t)device->settings.thread_cache_bytes;
     rack->hand = 1;
     rack->lane = 0;
+    memset(&rack->pocket, 0, sizeof rack->pocket);
 }
 
 static uint64_t flush_class(struct ftli_rack *rack, struct ftli_device *device, unsigned c)
@@ -91,12 +94,12 @@ uint64_t ftli_rack_flush(struct ftli_rack *rack, struct ftli_device *device)
     uint64_t bytes = 0;
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
         bytes += flush_class(rack, device, c);
-    return bytes;
+    return bytes + ftli_allocation_empty_pocket(device, rack);
 }
 
 uint64_t ftli_rack_bytes(const struct ftli_rack *rack)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = ftli_u64_load_relaxed(&rack->pocket.bytes);
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
         bytes += (uint64_t)(loaded_count(rack, c) + count_of(previous_of(rack, c))) * ftli_class_bytes(c);
     return bytes;
@@ -112,23 +115,26 @@ bool ftli_rack_is_empty(const struct ftli_rack *rack)
     for (unsigned c = 1; c < FTLI_CLASSES; c++)
         if (is_real(loaded_of(rack, c)) || is_real(previous_of(rack, c)))
             return false;
-    return true;
+    return ftli_u64_load_relaxed(&rack->pocket.bytes) == 0;
 }
 
 /* What is reserved goes up to what a thread may keep now. */
 static bool has_room(const struct ftli_rack *rack, const struct ftli_device *device, unsigned c)
 {
     uint64_t apart = device->settings.thread_cache_bytes - ftli_u64_load_relaxed(&device->cache_bytes);
-    return rack->budget_bytes >= (int64_t)apart + cost(device, c);
+    int64_t left = rack->budget_bytes - cost(device, c);
+    return left >= (int64_t)apart && left >= (int64_t)ftli_u64_load_relaxed(&rack->pocket.bytes);
 }
 
 /* Room in the budget for one more magazine of the class, at the cost of classes that come round under the hand. */
 static bool reserve(struct ftli_rack *rack, struct ftli_device *device, unsigned c)
 {
     for (unsigned tries = 0; !has_room(rack, device, c) && tries < FTLI_CLASSES; tries++) {
-        if (rack->hand != c)
+        if (rack->hand == 0)
+            (void)ftli_allocation_empty_pocket(device, rack);
+        else if (rack->hand != c)
             (void)flush_class(rack, device, rack->hand);
-        rack->hand = rack->hand + 1 < FTLI_CLASSES ? rack->hand + 1 : 1;
+        rack->hand = (rack->hand + 1) % FTLI_CLASSES;
     }
     if (!has_room(rack, device, c))
         return false;

@@ -31,7 +31,6 @@ struct ftli_shard {
     ftli_atomic_u64 out_bytes, most_bytes;
     ftli_atomic_u64 free_bytes; /* committed and free, as its last holders noted: a hint for those without the token */
     struct ftli_device *device;
-    struct ftli_shelf shelf;
     struct ftli_heap heap;
     struct ftli_counters counters;
     ftli_histogram latencies[FTLI_LANES];
@@ -49,7 +48,6 @@ struct ftli_device {
     struct ftli_depot depot;
     ftli_atomic_pointer tray[FTLI_CLASSES]; /* magazines that the cleanup fills; NULL: none of the class */
     uint8_t capacity[FTLI_CLASSES];         /* of a magazine */
-    uint64_t shelf_bytes;                   /* most of one shelf */
     ftli_atomic_u32 mail;                   /* some shard may have mail: a hint for new; the tick looks at each */
     bool strict;                            /* no membarrier here: need_tick orders its own stores */
     FTLI_ALIGNED(64) ftli_atomic_u64 committed;
@@ -74,10 +72,6 @@ int ftli_shard_carve(struct ftli_device *, uint32_t *home, unsigned size_class, 
 void ftli_shards_trade(void *shard, size_t bytes);
 bool ftli_shards_move(void *shard, struct ftli_granule *to); /* likewise */
 bool ftli_shard_is_empty(const struct ftli_shard *);
-/* The heap has no committed room for so many bytes in one piece. True: it got something from the shelf. Token held. */
-bool ftli_shard_spare(struct ftli_shard *, uint64_t bytes);
-/* All of its shelf goes back to its heap. Token held. False: there was nothing, or somebody is at it. */
-bool ftli_shard_clear_shelf(struct ftli_shard *);
 /* A FREE header without memory; NULL: the table is used up. Token held. */
 struct ftli_header *ftli_shard_take_bare(struct ftli_shard *);
 void ftli_shard_give_bare(struct ftli_shard *, struct ftli_header *);
@@ -112,7 +106,7 @@ FTLI_INLINE void ftli_shard_need_tick(struct ftli_device *device)
 /* More is in tensors than ever, by 1 %: a moment to look at the peak. */
 FTLI_INLINE bool ftli_shard_is_most(struct ftli_shard *shard)
 {
-    uint64_t out = ftli_u64_load_relaxed(&shard->out_bytes) - ftli_u64_load_relaxed(&shard->shelf.bytes);
+    uint64_t out = ftli_u64_load_relaxed(&shard->out_bytes);
     uint64_t most = ftli_u64_load_relaxed(&shard->most_bytes);
     if (FTLI_LIKELY((int64_t)out <= (int64_t)(most + most / 128)))
         return false;

@@ -269,7 +269,7 @@ int ftli_allocation_take_pages(struct ftli_device *device, uint32_t *home, uint6
     if (status != FTL_OK)
         return status;
     out->zeroed = want.zeroed;
-    uint32_t flags = ftli_shelf_place(ftli_pages_block_bytes(bytes)) == FTLI_SHELF_NONE ? FTLI_HEADER_LARGE : 0;
+    uint32_t flags = ftli_middle_pages(ftli_pages_block_bytes(bytes)) == 0 ? FTLI_HEADER_LARGE : 0;
     if (attach(shard, &block, 1, 0, flags, &out->header) == 0) {
         status = FTL_ELIMIT;
     } else {
@@ -313,13 +313,9 @@ static bool take_at_home(struct ftli_device *device, uint32_t *home, uint64_t bl
     return true;
 }
 
-bool ftli_allocation_take_middle(struct ftli_device *device, uint32_t *home, unsigned place, uint64_t bytes,
-                                 struct ftli_pages *out)
+bool ftli_allocation_take_middle(struct ftli_device *device, uint32_t *home, uint64_t bytes, struct ftli_pages *out)
 {
-    uint64_t block_bytes = ftli_shelf_block_bytes(place);
-    out->header = ftli_allocation_take_shelved(device, home, place, &out->most);
-    if (FTLI_LIKELY(out->header != NULL))
-        return true;
+    uint64_t block_bytes = ftli_pages_block_bytes(bytes);
     bool at_home = block_bytes < device->settings.large_bytes && device->shard_count > 1;
     return (FTLI_LIKELY(at_home) && take_at_home(device, home, block_bytes, out)) ||
            ftli_allocation_take_pages(device, home, bytes, 64, out) == FTL_OK;

@@ -33,9 +33,9 @@ struct ftli_finalizer_worker {
 /* ---- parcels: policy message ------------------------------------------------------------------------------------------
  *
  * A message that carries many drops of one port: tensors that are FREE already, in their next generation, and belong to the parcel.
- * Each entry is the handle of the header's next tensor plus, where the runtime's number lies, the size class (0: whole pages that lie on
- * shelves), and what the cleanup must know of all of them is summed, so that it touches neither header nor entry. When it has counted the parcel that goes
- * back with its tensors: a new of the same lane takes it, lays them into its magazines and onto shelves, and gives it to the pool.
+ * Each entry is the handle of the header's next tensor plus, where the runtime's number lies, the size class (0: whole
+ * pages), and what the cleanup must know of all of them is summed, so that it touches neither header nor entry. When it has counted the parcel that goes
+ * back with its tensors: a new of the same lane takes it, lays them into its magazines and its pocket, and gives it to the pool.
  * Owned by: a port (while it fills it), the mailbox, the cleanup, a lane of returned ones, the port that unpacks it, the pool.
  */
 enum {

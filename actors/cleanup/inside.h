@@ -15,7 +15,7 @@ FTLI_INLINE bool ftli_parcel_is(const struct ftli_parcels *pool, const struct ft
 
 /* All of a parcel, which is returned. */
 void ftli_cleanup_on_parcel(struct ftli_cleanup *, struct ftli_parcel *, uint64_t now_ns);
-/* Of all that were returned and not taken, the tensors go into the tray and onto shelves. */
+/* Of all that were returned and not taken, the tensors go into the tray, or back to their heaps. */
 void ftli_cleanup_unpack_returned(struct ftli_cleanup *);
 
 #endif

@@ -196,12 +196,10 @@ void ftli_cleanup_on_parcel(struct ftli_cleanup *cleanup, struct ftli_parcel *pa
 
 static void put_away(struct ftli_cleanup *cleanup, struct ftli_header *header, unsigned c)
 {
-    if (c != 0) {
+    if (c != 0)
         ftli_allocation_lay(cleanup->device, c, header);
-    } else if (!ftli_allocation_shelve(cleanup->device, header)) {
-        ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
-        ftli_allocation_post(cleanup->device, header);
-    }
+    else
+        ftli_allocation_return(cleanup->device, header);
 }
 
 void ftli_cleanup_unpack_returned(struct ftli_cleanup *cleanup)

@@ -68,21 +68,17 @@ static void count_deferred(const struct ftli_agent *agent, struct ftli_header *h
     ftli_count(agent, &agent->counters->deferred[parity], 1);
 }
 
-/* A middle size: onto the shelf of its shard, if nobody is there. */
-static bool shelve(struct ftli_port *port, struct ftli_header *header)
-{
-    uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
-    ftli_u64_add_owner(&port->counters.immediate_page_bytes, ftli_pages_block_bytes(bytes));
-    return ftli_allocation_shelve(port->owner->device, header);
-}
-
-/* The header is FREE and this port's: into the magazine or onto the shelf, or to its shard if there is no room. */
+/* The header is FREE and this port's: into the magazine or the pocket, or to its shard if there is no room. */
 static void stow(const struct ftli_agent *agent, struct ftli_header *header, unsigned c)
 {
     struct ftli_device *device = agent->runtime->device;
-    if (c == 0 ? FTLI_LIKELY(shelve(agent->port, header))
-               : ftli_rack_give(&agent->port->rack, c, header) ||
-                     ftli_allocation_stow(device, &agent->port->rack, c, header))
+    if (c == 0) {
+        uint64_t bytes = ftli_size_bytes(ftli_u64_load_relaxed(&header->size));
+        ftli_u64_add_owner(&agent->port->counters.immediate_page_bytes, ftli_pages_block_bytes(bytes));
+        ftli_allocation_pocket(device, &agent->port->rack, header);
+        return;
+    }
+    if (ftli_rack_give(&agent->port->rack, c, header) || ftli_allocation_stow(device, &agent->port->rack, c, header))
         return;
     ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
     ftli_allocation_post(device, header);

@@ -100,13 +100,13 @@ static int take_memory(struct ftli_agent *agent, const struct birth *birth, unsi
     uint32_t home = agent->port != NULL ? agent->port->home : 0;
     int status;
     *out = (struct ftli_pages){NULL, false, false};
-    unsigned place = birth->alignment <= FTLI_PAGE_BYTES && c == 0
-                         ? ftli_shelf_place(ftli_pages_block_bytes(birth->bytes))
-                         : FTLI_SHELF_NONE;
-    if (place != FTLI_SHELF_NONE)
-        out->header = ftli_allocation_take_shelved(device, &home, place, &out->most);
-    if (out->header == NULL && c == 0 && turn_over(agent, 0, birth->bytes) && place != FTLI_SHELF_NONE)
-        out->header = ftli_allocation_take_shelved(device, &home, place, &out->most);
+    unsigned pages = birth->alignment <= FTLI_PAGE_BYTES && c == 0 && agent->port != NULL
+                         ? ftli_middle_pages(ftli_pages_block_bytes(birth->bytes))
+                         : 0;
+    if (pages != 0)
+        out->header = ftli_pocket_take(&agent->port->rack.pocket, pages);
+    if (out->header == NULL && c == 0 && turn_over(agent, 0, birth->bytes) && pages != 0)
+        out->header = ftli_pocket_take(&agent->port->rack.pocket, pages);
     if (out->header != NULL) {
         status = FTL_OK;
     } else if (c == 0) {
@@ -322,7 +322,7 @@ static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *i
 
 #define DIMENSION_MOST (INT64_C(1) << 21) /* two of them: their bits still fit 64 */
 
-/* What the shape asks for, of sizes up to those that can lie on a shelf; false: ask ftli_shape_bytes. */
+/* What the shape asks for, of sizes up to those of middle sizes; false: ask ftli_shape_bytes. */
 static inline bool plain_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *shape, uint64_t *bytes)
 {
     uint64_t elements = 1;
@@ -367,7 +367,7 @@ int ftli_new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const
     return status;
 }
 
-/* A header from the rack, the shelf or the heap; NULL: the general way is to be taken. */
+/* A header from the rack or the heap; NULL: the general way is to be taken. */
 static struct ftli_header *take_plain(struct ftli_port *port, uint64_t bytes, bool *most)
 {
     const struct ftl_runtime *runtime = port->owner;
@@ -377,15 +377,15 @@ static struct ftli_header *take_plain(struct ftli_port *port, uint64_t bytes, bo
         return header != NULL ? header : ftli_allocation_refill_ready(runtime->device, &port->rack, c);
     }
     struct ftli_pages memory = {NULL, false, false};
-    unsigned place = ftli_shelf_place(ftli_pages_block_bytes(bytes));
-    if (place == FTLI_SHELF_NONE)
+    unsigned pages = ftli_middle_pages(ftli_pages_block_bytes(bytes));
+    if (pages == 0)
         return NULL;
-    if (runtime->cleanup.every_drop_is_a_message) {
-        memory.header = ftli_allocation_take_shelved(runtime->device, &port->home, place, &memory.most);
-        if (memory.header == NULL)
-            (void)ftli_turn_over(port, 0, bytes);
-    }
-    if (memory.header == NULL && !ftli_allocation_take_middle(runtime->device, &port->home, place, bytes, &memory))
+    struct ftli_header *header = ftli_pocket_take(&port->rack.pocket, pages);
+    if (header == NULL && runtime->cleanup.every_drop_is_a_message && ftli_turn_over(port, 0, bytes))
+        header = ftli_pocket_take(&port->rack.pocket, pages);
+    if (header != NULL)
+        return header;
+    if (!ftli_allocation_take_middle(runtime->device, &port->home, bytes, &memory))
         return NULL;
     *most = memory.most;
     return memory.header;

@@ -221,10 +221,7 @@ static FTLI_NOINLINE bool take_back(struct ftli_port *port, uint64_t id, unsigne
         return false;
     }
     bool found = ftli_pages_block_bytes(ftli_size_bytes(ftli_u64_load_relaxed(&header->size))) == wanted_bytes;
-    if (!ftli_allocation_shelve(device, header)) {
-        ftli_header_address(header, FTLI_PURPOSE_GIVE_BACK, 0, 0);
-        ftli_allocation_post(device, header);
-    }
+    ftli_allocation_pocket(device, &port->rack, header);
     return found;
 }
 

@@ -23,7 +23,7 @@ bool ftli_outbox_put(const struct ftli_agent *, struct ftli_header *);
 
 /* What lies in it, in bytes: of blocks, and a share of a parcel for each drop. Behind the gate. */
 uint64_t ftli_outbox_worth(const struct ftli_port *);
-/* Of a parcel that the cleanup has counted some go into this port's rack, or onto shelves. False: there was none of the class, or (class
+/* Of a parcel that the cleanup has counted some go into this port's rack. False: there was none of the class, or (class
  * 0) of that length. Inside new. */
 bool ftli_outbox_unpack(struct ftli_port *, unsigned size_class, uint64_t bytes, uint32_t lanes);
 /* For claimers, and for who counts: something waits in it; since when, 0: nothing. */

@@ -211,14 +211,14 @@ static int audit_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t,
     uint64_t held = held_bytes(runtime);
     /* used pages are slots and spans; what of the slots is free the heaps know */
     uint64_t out = device.used - device.slab_free;
-    uint64_t common = device.depot + returned_bytes + device.shelved;
+    uint64_t common = device.depot + returned_bytes;
     if (out != blocks + held + common) {
         (void)snprintf(why, why_bytes,
-                       "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu + parcels %llu + "
-                       "shelves %llu = %llu",
+                       "heaps have given out %llu bytes; counters %llu + held %llu + depot %llu + parcels %llu = "
+                       "%llu",
                        (unsigned long long)out, (unsigned long long)blocks, (unsigned long long)held,
                        (unsigned long long)device.depot, (unsigned long long)returned_bytes,
-                       (unsigned long long)device.shelved, (unsigned long long)blocks + held + common);
+                       (unsigned long long)blocks + held + common);
         return FTL_EINTERNAL;
     }
     if (device.committed != device.used + device.free_committed) {

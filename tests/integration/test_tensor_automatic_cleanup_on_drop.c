@@ -69,7 +69,7 @@ Test(tensor_automatic_cleanup_on_drop, of_every_size)
     stats = wait_until_reclaimed(N);
     cr_assert_eq(stats.live_bytes + stats.pending_bytes, 0);
     cr_assert_eq(stats.immediate + stats.deferred, N);
-    cr_assert_geq(stats.immediate, 8, "in place, but for what meets the tick at the port or at a shelf");
+    cr_assert_geq(stats.immediate, 8, "in place, but for what meets the tick at the port");
     cr_assert_geq(stats.deferred, 2, "large ones by their shard");
 }
 

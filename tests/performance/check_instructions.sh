@@ -9,18 +9,18 @@ table='
 pair           110   ftl_tensor_new ftl_tensor_drop
 bytes          100   ftl_bytes_new ftl_tensor_drop
 data            20   ftl_tensor_data
-to_shard       480   ftl_tensor_drop
+to_shard       485   ftl_tensor_drop
 to_cleanup     355   ftl_tensor_drop
 message         90   ftl_tensor_drop
-middle         720   ftl_tensor_new ftl_tensor_drop
+middle         500   ftl_tensor_new ftl_tensor_drop
 message_pair   210   ftl_tensor_new ftl_tensor_drop
-message_middle 1400  ftl_tensor_new ftl_tensor_drop
+message_middle 1150  ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
     [pair]='a new and a drop of a small one-dimensional tensor on its own thread'
     [bytes]='the same of raw bytes'
     [data]='data on it'
-    [to_shard]='a drop of 100 kB where 1,000 of them overflow the shelf of their shard'
+    [to_shard]='a drop of 100 kB where 1,000 of them overflow their pocket'
     [to_cleanup]='posting a deferred drop to the cleanup actor (a finalizer)'
     [message]='the same, every drop of policy message'
     [middle]='a new and a drop of 100 kB'
