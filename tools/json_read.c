@@ -1,5 +1,6 @@
 #include "tools/json_read.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 16, MAX_WORD = 128 };
@@ -7,6 +8,10 @@ enum { MAX_DEPTH = 16, MAX_WORD = 128 };
 struct reader {
     const char *at;
     unsigned depth;
+    ftli_json_member_fn member; /* who is told of nested values; NULL: nobody */
+    void *user;
+    char path[MAX_WORD]; /* of the value that is read; only while member is set */
+    bool too_long;       /* to be told */
 };
 
 static void space(struct reader *reader)
@@ -135,12 +140,41 @@ static bool value(struct reader *reader, enum ftli_json_kind *kind, char *word)
     }
 }
 
-/* An object or a list below the outermost: checked, told to nobody. */
+/* One step down the path: where the path ended before. */
+static size_t go_down(struct reader *reader, const char *key, unsigned long index)
+{
+    size_t length = strlen(reader->path);
+    int more = key != NULL ? snprintf(reader->path + length, MAX_WORD - length, ".%s", key)
+                           : snprintf(reader->path + length, MAX_WORD - length, ".%lu", index);
+    reader->too_long = more < 0 || (size_t)more >= MAX_WORD - length;
+    return length;
+}
+
+static bool element(struct reader *reader, const char *key, unsigned long index)
+{
+    char word[MAX_WORD];
+    enum ftli_json_kind kind;
+    if (reader->member == NULL) {
+        return value(reader, &kind, word);
+    }
+    bool above_too_long = reader->too_long;
+    size_t length = go_down(reader, key, index);
+    reader->too_long |= above_too_long;
+    bool good = value(reader, &kind, word);
+    if (good && kind != FTLI_JSON_NESTED && !reader->too_long) {
+        good = reader->member(reader->user, reader->path, kind, word);
+    }
+    reader->path[length] = '\0';
+    reader->too_long = above_too_long;
+    return good;
+}
+
+/* An object or a list below the outermost. */
 static bool nested(struct reader *reader)
 {
     bool object = *reader->at == '{';
-    char end = object ? '}' : ']', word[MAX_WORD];
-    enum ftli_json_kind kind;
+    char end = object ? '}' : ']', key[MAX_WORD];
+    unsigned long index = 0;
     reader->at++;
     if (++reader->depth >= MAX_DEPTH) {
         return false;
@@ -148,7 +182,8 @@ static bool nested(struct reader *reader)
     bool good = take(reader, end);
     if (!good) {
         do {
-            if ((object && (!text(reader, word) || !take(reader, ':'))) || !value(reader, &kind, word)) {
+            if ((object && (!text(reader, key) || !take(reader, ':'))) ||
+                !element(reader, object ? key : NULL, index++)) {
                 return false;
             }
         } while (take(reader, ','));
@@ -169,21 +204,36 @@ static bool members(struct reader *reader, ftli_json_member_fn member, void *use
         return true;
     }
     do {
-        if (!text(reader, key) || !take(reader, ':') || !value(reader, &kind, word) || !member(user, key, kind, word)) {
+        if (!text(reader, key) || !take(reader, ':')) {
+            return false;
+        }
+        memcpy(reader->path, key, sizeof key);
+        if (!value(reader, &kind, word) || !member(user, key, kind, word)) {
             return false;
         }
     } while (take(reader, ','));
     return take(reader, '}');
 }
 
+static bool read_all(struct reader *reader, const char *from, ftli_json_member_fn member, void *user, size_t *where)
+{
+    bool good = members(reader, member, user);
+    if (good) {
+        space(reader);
+        good = *reader->at == '\0';
+    }
+    *where = (size_t)(reader->at - from);
+    return good;
+}
+
 bool ftli_json_read(const char *from, ftli_json_member_fn member, void *user, size_t *where)
 {
     struct reader reader = {.at = from};
-    bool good = members(&reader, member, user);
-    if (good) {
-        space(&reader);
-        good = *reader.at == '\0';
-    }
-    *where = (size_t)(reader.at - from);
-    return good;
+    return read_all(&reader, from, member, user, where);
+}
+
+bool ftli_json_walk(const char *from, ftli_json_member_fn member, void *user, size_t *where)
+{
+    struct reader reader = {.at = from, .member = member, .user = user};
+    return read_all(&reader, from, member, user, where);
 }

@@ -56,6 +56,7 @@ static void print_text(const struct ftli_stats_message *message, uint64_t lost)
            ftli_text_bytes(stats->peak_live_bytes).text);
     printf("reclaimed p50 %s   p99 %s   worst %s\n", ftli_text_time(stats->reclaim_p50_ns).text,
            ftli_text_time(stats->reclaim_p99_ns).text, ftli_text_time(stats->reclaim_max_ns).text);
+    ftli_stats_operator_print_lanes(&message->sight, stdout);
     printf("tracking  time %s   memory %s   events lost %s\n", ftli_text_percent(stats->tracking_time_overhead).text,
            ftli_text_percent(stats->tracking_memory_overhead).text, ftli_text_count(stats->events_lost).text);
     bool trouble = stats->audits_failed != 0 || stats->degraded != 0 || stats->leak_suspects != 0;
@@ -64,6 +65,7 @@ static void print_text(const struct ftli_stats_message *message, uint64_t lost)
            ftli_text_count(stats->leak_suspects).text, ftli_text_count(stats->stale_handles).text,
            ftli_text_count(stats->restarts).text, stats->degraded != 0 ? "   degraded" : "",
            trouble ? paint.plain : "");
+    ftli_stats_operator_print(&message->sight, stdout);
 }
 
 static void print_json(const struct ftli_stats_message *message, const struct ftli_subscribed *got)
@@ -75,6 +77,7 @@ static void print_json(const struct ftli_stats_message *message, const struct ft
     ftli_json_count(&json, "sequence", got->sequence);
     ftli_json_count(&json, "samples_lost", got->lost);
     ftli_stats_write(&json, &message->stats);
+    ftli_stats_operator_write(&json, &message->sight);
     ftli_json_end(&json);
 }
 

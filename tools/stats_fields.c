@@ -139,7 +139,7 @@ static bool take_member(void *user, const char *key, enum ftli_json_kind kind, c
             return take_field(reading, &fields[i], kind, value);
         }
     }
-    return true;
+    return ftli_stats_operator_take(&reading->out->sight, key, kind, value, reading->why, reading->why_size);
 }
 
 bool ftli_stats_read(const char *text, struct ftli_stats_message *out, char *why, size_t why_size)
@@ -148,7 +148,7 @@ bool ftli_stats_read(const char *text, struct ftli_stats_message *out, char *why
     struct reading reading = {.out = &message, .why = why, .why_size = why_size};
     size_t where = 0;
     why[0] = '\0';
-    if (!ftli_json_read(text, take_member, &reading, &where)) {
+    if (!ftli_json_walk(text, take_member, &reading, &where)) {
         if (why[0] == '\0') {
             snprintf(why, why_size, "not the JSON that was expected, from its byte %zu on", where);
         }

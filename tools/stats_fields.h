@@ -3,6 +3,7 @@
 #define FTLI_TOOLS_STATS_FIELDS_H
 
 #include "tools/json.h"
+#include "tools/stats_operator.h"
 
 #include <fettle/fettle.h>
 
@@ -16,6 +17,7 @@ void ftli_stats_write(struct ftli_json *json, const ftl_stats *stats);
  * there; why says which. */
 struct ftli_stats_message {
     ftl_stats stats;
+    struct ftli_stats_operator sight;
     char runtime[32];
     uint64_t time_ns;
 };

@@ -5,6 +5,7 @@
 
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
+#include "actors/port/operator.h"
 #include "actors/port/quarantine.h"
 
 struct answer {
@@ -32,18 +33,59 @@ __attribute__((format(printf, 2, 3))) static void say(struct answer *answer, con
 /* What no figure of ftl_stats says about supervision. */
 static void say_supervision(struct ftl_runtime *runtime, struct answer *answer)
 {
-    ftli_supervisor_figures figures, *f = &figures;
-    ftli_supervisor_read(runtime->supervisor, f);
-    SAY_COUNT(answer, f, retries);
-    SAY_COUNT(answer, f, quarantines);
-    SAY_COUNT(answer, f, given_up);
-    SAY_COUNT(answer, f, breaks);
-    SAY_COUNT(answer, f, breakers_open);
-    say(answer, "%-26s %llu\n", "receives_overdue", (unsigned long long)ftli_kernel_overdue(runtime->kernel));
-    say(answer, "%-26s %llu\n", "drops_overdue",
-        (unsigned long long)ftli_leak_detection_overdue(&runtime->leak_detection));
-    say(answer, "%-26s %llu\n", "scopes_overdue",
-        (unsigned long long)ftli_leak_detection_scopes_overdue(&runtime->leak_detection));
+    struct ftli_sample_supervision supervision, *s = &supervision;
+    ftli_operator_read_supervision(runtime, s);
+    SAY_COUNT(answer, s, retries);
+    SAY_COUNT(answer, s, quarantines);
+    SAY_COUNT(answer, s, given_up);
+    SAY_COUNT(answer, s, breaks);
+    SAY_COUNT(answer, s, breakers_open);
+    SAY_COUNT(answer, s, receives_overdue);
+    SAY_COUNT(answer, s, drops_overdue);
+    SAY_COUNT(answer, s, scopes_overdue);
+    SAY_COUNT(answer, s, lane_alarms);
+}
+
+/* list.NAME.FIELD, as in the JSON that telemetry publishes. */
+static void say_of(struct answer *answer, const char *list, const char *name, const char *field, uint64_t count)
+{
+    char key[96];
+    (void)snprintf(key, sizeof key, "%s.%s.%s", list, name, field);
+    say(answer, "%-40s %llu\n", key, (unsigned long long)count);
+}
+
+static void say_lanes(struct ftl_runtime *runtime, struct answer *answer)
+{
+    for (unsigned i = 0; i < FTLI_LANES; i++) {
+        struct ftli_sample_lane lane;
+        ftli_operator_read_lane(runtime, i, &lane);
+        say_of(answer, "lanes", lane.name, "completed", lane.completed);
+        say_of(answer, "lanes", lane.name, "reclaim_p50_ns", lane.reclaim_p50_ns);
+        say_of(answer, "lanes", lane.name, "reclaim_p99_ns", lane.reclaim_p99_ns);
+        say_of(answer, "lanes", lane.name, "reclaim_max_ns", lane.reclaim_max_ns);
+    }
+}
+
+static void say_actors(struct ftl_runtime *runtime, struct answer *answer)
+{
+    static const char *const lanes[FTLI_LANES] = {"emergency", "high", "normal", "background"};
+    for (unsigned i = 0; i < ftli_kernel_actor_count(runtime->kernel); i++) {
+        struct ftli_sample_actor actor;
+        char key[64];
+        ftli_operator_read_actor(runtime, i, &actor);
+        (void)snprintf(key, sizeof key, "actors.%s.state", actor.name);
+        say(answer, "%-40s %s\n", key, actor.state);
+        say_of(answer, "actors", actor.name, "degraded", actor.degraded);
+        say_of(answer, "actors", actor.name, "restarts", actor.restarts);
+        say_of(answer, "actors", actor.name, "failures", actor.failures);
+        say_of(answer, "actors", actor.name, "receives_overdue", actor.receives_overdue);
+        say_of(answer, "actors", actor.name, "lane_alarms", actor.lane_alarms);
+        say_of(answer, "actors", actor.name, "messages", actor.messages);
+        say_of(answer, "actors", actor.name, "busy_ns", actor.busy_ns);
+        for (unsigned lane = 0; lane < FTLI_LANES; lane++)
+            say_of(answer, "actors", actor.name, lanes[lane], actor.depth[lane]);
+        say_of(answer, "actors", actor.name, "oldest_ns", actor.oldest_ns);
+    }
 }
 
 static int answer_stats(struct ftl_runtime *runtime, struct answer *answer)
@@ -84,6 +126,8 @@ static int answer_stats(struct ftl_runtime *runtime, struct answer *answer)
     SAY_COUNT(answer, s, pressure);
     SAY_COUNT(answer, s, degraded);
     say_supervision(runtime, answer);
+    say_lanes(runtime, answer);
+    say_actors(runtime, answer);
     return FTL_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "actors/port/agent.h"
 #include "actors/port/life.h"
+#include "actors/port/operator.h"
 #include "actors/port/routes.h"
 #include "actors/port/topology.h"
 #include "actors/port/user.h"
@@ -128,11 +129,6 @@ static uint64_t claim_idle(void *user, uint64_t now_ns)
     if (runtime->sampling.every_one_from_bytes != UINT64_MAX)
         ftli_tracking_note(&runtime->tracking);
     return working;
-}
-
-static void read_stats(void *user, ftl_stats *out)
-{
-    ftli_runtime_read_stats(user, out);
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------------------ */
@@ -341,7 +337,7 @@ static int init_watchers(struct ftl_runtime *runtime)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),
                                              .runtime = runtime->topology->name,
-                                             .read_stats = read_stats,
+                                             .read_sample = ftli_operator_read_sample,
                                              .user = runtime};
     ftli_telemetry_init(&runtime->telemetry, &telemetry);
     return status;

@@ -143,7 +143,63 @@ static void put_field(struct text *text, const ftl_stats *stats, const struct fi
     }
 }
 
-size_t ftli_telemetry_json(const char *runtime, uint64_t time_ns, const ftl_stats *stats, char *out, size_t bytes)
+static void put_number(struct text *text, const char *key, uint64_t count)
+{
+    put_key(text, key);
+    put_count(text, count);
+}
+
+static void put_supervision(struct text *text, const struct ftli_sample_supervision *s)
+{
+    put_number(text, "retries", s->retries);
+    put_number(text, "quarantines", s->quarantines);
+    put_number(text, "given_up", s->given_up);
+    put_number(text, "breaks", s->breaks);
+    put_number(text, "breakers_open", s->breakers_open);
+    put_number(text, "receives_overdue", s->receives_overdue);
+    put_number(text, "drops_overdue", s->drops_overdue);
+    put_number(text, "scopes_overdue", s->scopes_overdue);
+    put_number(text, "lane_alarms", s->lane_alarms);
+}
+
+/* The next object of a list, which begins with its name. */
+static void begin_named(struct text *text, uint32_t index, const char *name)
+{
+    put(text, ",{\"name\":" + (index == 0), 9 - (index == 0));
+    put_text(text, name);
+}
+
+static void put_lane(struct text *text, uint32_t index, const struct ftli_sample_lane *lane)
+{
+    begin_named(text, index, lane->name);
+    put_number(text, "completed", lane->completed);
+    put_number(text, "reclaim_p50_ns", lane->reclaim_p50_ns);
+    put_number(text, "reclaim_p99_ns", lane->reclaim_p99_ns);
+    put_number(text, "reclaim_max_ns", lane->reclaim_max_ns);
+    put(text, "}", 1);
+}
+
+static void put_actor(struct text *text, uint32_t index, const struct ftli_sample_actor *actor,
+                      const struct ftli_sample_lane *lanes)
+{
+    begin_named(text, index, actor->name);
+    put_key(text, "state");
+    put_text(text, actor->state);
+    put_number(text, "degraded", actor->degraded);
+    put_number(text, "restarts", actor->restarts);
+    put_number(text, "failures", actor->failures);
+    put_number(text, "receives_overdue", actor->receives_overdue);
+    put_number(text, "lane_alarms", actor->lane_alarms);
+    put_number(text, "messages", actor->messages);
+    put_number(text, "busy_ns", actor->busy_ns);
+    for (unsigned i = 0; i < FTLI_LANES; i++)
+        put_number(text, lanes[i].name, actor->depth[i]);
+    put_number(text, "oldest_ns", actor->oldest_ns);
+    put(text, "}", 1);
+}
+
+size_t ftli_telemetry_json(const char *runtime, uint64_t time_ns, const struct ftli_sample *sample, char *out,
+                           size_t bytes)
 {
     struct text text = {out, out + bytes, bytes == 0};
     put(&text, "{\"runtime\":", 11);
@@ -151,8 +207,16 @@ size_t ftli_telemetry_json(const char *runtime, uint64_t time_ns, const ftl_stat
     put_key(&text, "time_ns");
     put_count(&text, time_ns);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        put_field(&text, stats, &fields[i]);
-    put(&text, "}", 1);
+        put_field(&text, &sample->stats, &fields[i]);
+    put_supervision(&text, &sample->supervision);
+    put_key(&text, "lanes");
+    put(&text, "[", 1);
+    for (uint32_t i = 0; i < FTLI_LANES; i++)
+        put_lane(&text, i, &sample->lanes[i]);
+    put(&text, "],\"actors\":[", 12);
+    for (uint32_t i = 0; i < sample->actor_count; i++)
+        put_actor(&text, i, &sample->actors[i], sample->lanes);
+    put(&text, "]}", 2);
     if (text.full)
         return 0;
     *text.at = '\0';

@@ -1,10 +1,12 @@
 /* The telemetry actor: at each `every` the counters go out. Nobody waits for it, and it waits for nobody. */
 #include "actors/telemetry/telemetry.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "actors/telemetry/json.h"
 #include "runtime/bridge/publisher.h"
+#include "runtime/kernel/kernel.h"
 
 #define TOPIC "stats"
 
@@ -19,6 +21,12 @@ const char *ftli_telemetry_why(const struct ftli_telemetry *telemetry)
     return telemetry->why;
 }
 
+static void give_room_back(struct ftli_telemetry *telemetry)
+{
+    free(telemetry->actors);
+    telemetry->actors = NULL;
+}
+
 static void stop(void *state, ftli_context *context)
 {
     struct ftli_telemetry *telemetry = state;
@@ -26,6 +34,17 @@ static void stop(void *state, ftli_context *context)
     if (telemetry->publisher != NULL)
         ftli_publisher_close(telemetry->publisher);
     telemetry->publisher = NULL;
+    give_room_back(telemetry);
+}
+
+/* All actors are there when the first one starts. */
+static int make_room(struct ftli_telemetry *telemetry, const ftli_kernel *kernel)
+{
+    telemetry->actors_most = ftli_kernel_actor_count(kernel);
+    telemetry->text_bytes = FTLI_TELEMETRY_JSON_BYTES + telemetry->actors_most * FTLI_TELEMETRY_JSON_ACTOR_BYTES;
+    give_room_back(telemetry); /* of a state whose stop was not to be run */
+    telemetry->actors = malloc(telemetry->actors_most * sizeof *telemetry->actors + telemetry->text_bytes);
+    return telemetry->actors != NULL ? FTL_OK : FTL_ENOMEM;
 }
 
 /* An endpoint that cannot be had is an error of the one who opens the runtime, who should hear of it at once. */
@@ -36,9 +55,13 @@ static int start(void *state, ftli_context *context)
     telemetry->why[0] = '\0';
     if (settings->publish[0] == '\0')
         return FTL_OK;
-    int status = ftli_publisher_open(settings->publish, &telemetry->publisher, telemetry->why, sizeof telemetry->why);
+    int status = make_room(telemetry, ftli_actor_kernel(ftli_self(context)));
+    if (status == FTL_OK)
+        status = ftli_publisher_open(settings->publish, &telemetry->publisher, telemetry->why, sizeof telemetry->why);
     if (status == FTL_OK)
         ftli_actor_run_within(ftli_self(context), (uint64_t)settings->every_ns);
+    else
+        give_room_back(telemetry);
     return status;
 }
 
@@ -46,12 +69,13 @@ static int start(void *state, ftli_context *context)
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_telemetry *telemetry = state;
-    char text[FTLI_TELEMETRY_JSON_BYTES];
-    ftl_stats stats;
+    struct ftli_sample sample;
     if (telemetry->publisher == NULL)
         return FTL_OK;
-    telemetry->world.read_stats(telemetry->world.user, &stats);
-    size_t bytes = ftli_telemetry_json(telemetry->world.runtime, ftli_now_ns(context), &stats, text, sizeof text);
+    char *text = (char *)(telemetry->actors + telemetry->actors_most);
+    telemetry->world.read_sample(telemetry->world.user, &sample, telemetry->actors, telemetry->actors_most);
+    size_t bytes =
+        ftli_telemetry_json(telemetry->world.runtime, ftli_now_ns(context), &sample, text, telemetry->text_bytes);
     bool sent = bytes != 0 && ftli_publisher_send(telemetry->publisher, TOPIC, text, bytes) == FTL_OK;
     ftli_u64_add_owner(sent ? &telemetry->published : &telemetry->failed, 1);
     ftli_actor_run_within(ftli_self(context), (uint64_t)telemetry->world.settings->every_ns);

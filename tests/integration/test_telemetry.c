@@ -114,6 +114,10 @@ Test(telemetry_whole, a_listener_hears_the_fields_of_the_stats)
         {"restarts", 0},
         {"audits_failed", 0},
         {"degraded", 0},
+        {"retries", 0},
+        {"given_up", 0},
+        {"breakers_open", 0},
+        {"drops_overdue", 0},
     };
     for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++)
         expect_count(got.body, fields[i].name, fields[i].value);
@@ -125,6 +129,13 @@ Test(telemetry_whole, a_listener_hears_the_fields_of_the_stats)
         (void)snprintf(key, sizeof key, "\"%s\":", others[i]);
         cr_assert_not_null(strstr(got.body, key), "no %s in %s", key, got.body);
     }
+    static const char *const actors[] = {"allocation", "cleanup", "finalizer-a", "tracking", "telemetry", "Events"};
+    for (unsigned i = 0; i < sizeof actors / sizeof actors[0]; i++) {
+        char object[60];
+        (void)snprintf(object, sizeof object, "{\"name\":\"%s\",\"state\":\"", actors[i]);
+        cr_assert_not_null(strstr(got.body, object), "no %s in %s", object, got.body);
+    }
+    cr_assert_not_null(strstr(got.body, "\"lanes\":[{\"name\":\"emergency\",\"completed\":0,"), "%s", got.body);
     uint64_t sequence = got.sequence;
     got = hear(subscriber);
     cr_assert_gt(got.sequence, sequence);
@@ -181,7 +192,7 @@ static int run_stat(const char *program, const char *arguments, char *output, si
 Test(telemetry_whole, fettle_stat_prints_it)
 {
     char program[600], arguments[300];
-    static char output[8000];
+    static char output[32000];
     const char *build = getenv("FETTLE_BINARY_DIR");
     (void)snprintf(program, sizeof program, "%s/fettle", build != NULL ? build : ".");
     if (access(program, X_OK) != 0)
@@ -196,9 +207,13 @@ Test(telemetry_whole, fettle_stat_prints_it)
     cr_assert_eq(run_stat(program, arguments, output, sizeof output), 0, "%s", output);
     cr_assert_not_null(strstr(output, "printed"), "%s", output);
     cr_assert_not_null(strstr(output, "created 1 = live 1"), "%s", output);
+    cr_assert_not_null(strstr(output, "\nACTOR            STATE "), "%s", output);
+    cr_assert_not_null(strstr(output, "\nleak_detection   "), "%s", output);
+    cr_assert_not_null(strstr(output, "\noverdue   receives "), "%s", output);
     (void)snprintf(arguments, sizeof arguments, "ipc://%s/b.sock --timeout 60s --json --count 2", folder);
     cr_assert_eq(run_stat(program, arguments, output, sizeof output), 0, "%s", output);
     cr_assert_not_null(strstr(output, "live_bytes"), "%s", output);
+    cr_assert_not_null(strstr(output, "\"name\": \"cleanup\""), "%s", output);
     cr_assert_not_null(strstr(output, "4321"), "%s", output);
     cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);

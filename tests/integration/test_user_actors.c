@@ -266,7 +266,7 @@ static int hear_of(void *raw, const ftl_context *context, ftl_message *message)
 
 Test(user_actors, what_is_said_is_told_by_routes)
 {
-    enum { MESSAGES = 20000 };
+    enum { MESSAGES = 5000 };
     static ftl_message messages[2][MESSAGES];
     ftl_runtime *runtime;
     ftl_actor sayers[2];

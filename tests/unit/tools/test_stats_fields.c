@@ -26,6 +26,26 @@ static const ftl_stats sample = {
     .generation_wraps = UINT64_MAX,
 };
 
+static const struct ftli_stats_operator *sight(void)
+{
+    static struct ftli_stats_operator s = {.is_there = true, .lane_count = 2, .actor_count = 2};
+    for (unsigned i = 0; i < FTLI_SUPERVISION_FIELDS; i++) {
+        s.supervision[i] = 100 + i;
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        strcpy(s.lanes[k].name, k == 0 ? "emergency" : "high");
+        strcpy(s.actors[k].name, k == 0 ? "cleanup" : "requests");
+        strcpy(s.actors[k].state, k == 0 ? "idle" : "down");
+        for (unsigned i = 0; i < FTLI_LANE_FIELDS; i++) {
+            s.lanes[k].fields[i] = 1000 * k + i;
+        }
+        for (unsigned i = 0; i < FTLI_ACTOR_FIELDS; i++) {
+            s.actors[k].fields[i] = 1000 * k + i;
+        }
+    }
+    return &s;
+}
+
 static char *text_of(void (*write)(FILE *))
 {
     char *text = NULL;
@@ -45,9 +65,11 @@ static void as_json(FILE *out)
     ftli_json_text(&json, "something_newer", "whatever \"it\" is");
     ftli_json_list(&json, "nested");
     ftli_json_object(&json, NULL);
+    ftli_json_count(&json, "live", 7); /* another's */
     ftli_json_close_object(&json);
     ftli_json_close_list(&json);
     ftli_stats_write(&json, &sample);
+    ftli_stats_operator_write(&json, sight());
     ftli_json_end(&json);
 }
 
@@ -59,6 +81,7 @@ Test(stats_fields, what_is_written_is_read)
     cr_assert_eq(memcmp(&message.stats, &sample, sizeof sample), 0);
     cr_assert_str_eq(message.runtime, "server");
     cr_assert_eq(message.time_ns, 12345);
+    cr_assert_eq(memcmp(&message.sight, sight(), sizeof message.sight), 0);
     free(text);
 }
 
@@ -105,6 +128,8 @@ Test(stats_fields, refused_texts)
         {"{\"a\": tru}", "byte"},
         {"{\"a\": [[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]}", "byte"},
         {"{\"live\": \"many\"}", "live: \"many\" is no count"},
+        {"{\"actors\": [{\"name\": \"x\"}, {\"restarts\": \"many\"}]}", "actors.1.restarts: \"many\" is no count"},
+        {"{\"lanes\": [{\"completed\": -1}]}", "lanes.0.completed: \"-1\" is no count"},
         {"{\"live\": -1}", "live: \"-1\" is no count"},
         {"{\"live\": 1.5}", "is no count"},
         {"{\"live\": 99999999999999999999}", "is no count"},
@@ -195,4 +220,52 @@ Test(stats_fields, what_is_printed_adds_up)
         }
         free(text);
     }
+}
+
+/* More than there is room for, lists in lists, and names of any length: passed over. */
+Test(stats_fields, what_is_beyond_is_passed_over)
+{
+    char *text = text_of(as_json), *many = NULL, why[128];
+    size_t size = 0;
+    struct ftli_stats_message message;
+    FILE *out = open_memstream(&many, &size);
+    fprintf(out, "%.*s,\"actors\":[", (int)strlen(text) - 2, text);
+    for (unsigned i = 0; i < FTLI_STATS_ACTORS_MOST + 10; i++) {
+        fprintf(out, "%s{\"name\":\"%0*u\",\"deep\":[[1,{\"x\":2}]],\"%0200u\":3}", i == 0 ? "" : ",", (int)(i % 60), i,
+                i);
+    }
+    fprintf(out, "]}\n");
+    fclose(out);
+    cr_assert(ftli_stats_read(many, &message, why, sizeof why), "%s", why);
+    cr_assert_eq(message.sight.actor_count, FTLI_STATS_ACTORS_MOST);
+    cr_assert_str_eq(message.sight.actors[59].name, "0000000000000000000000000000000");
+    free(many);
+    free(text);
+}
+
+Test(stats_fields, a_table_of_actors)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ftli_stats_operator_print_lanes(sight(), out);
+    ftli_stats_operator_print(sight(), out);
+    fclose(out);
+    cr_assert_str_eq(text, "          high       1,000 drops   p50 1.0 us   p99 1.0 us   worst 1.0 us\n"
+                           "recovery  retries 100   quarantines 101   given up 102   breakers opened 103, open 104\n"
+                           "overdue   receives 105   drops 106   scopes 107   lane alarms 108\n\n"
+                           "ACTOR            STATE         EMERG     HIGH   NORMAL   BACKGR     OLDEST     MESSAGES "
+                           "FAILURES OVERDUE ALARMS RESTARTS\n"
+                           "cleanup          idle              7        8        9       10      11 ns            5    "
+                           "    2       3      4        1\n"
+                           "requests         down          1,007    1,008    1,009    1,010     1.0 us        1,005    "
+                           "1,002   1,003  1,004    1,001  degraded\n");
+    free(text);
+    struct ftli_stats_operator none = {.is_there = false};
+    out = open_memstream(&text, &size);
+    ftli_stats_operator_print_lanes(&none, out);
+    ftli_stats_operator_print(&none, out);
+    fclose(out);
+    cr_assert_str_eq(text, "");
+    free(text);
 }

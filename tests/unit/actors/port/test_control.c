@@ -36,7 +36,8 @@ Test(control, stats_lists_every_figure)
     static const char *const words[] = {
         "created",        "live ",          "pending ",        "reclaimed",       "cached_bytes",  "held_bytes",
         "slack_bytes",    "metadata_bytes", "committed_bytes", "peak_live_bytes", "fragmentation", "efficiency",
-        "reclaim_p99_ns", "restarts",       "audits_failed",   "pressure",        "degraded"};
+        "reclaim_p99_ns", "restarts",       "audits_failed",   "pressure",        "degraded",      "retries",
+        "given_up",       "breakers_open",  "drops_overdue",   "lane_alarms"};
     ftl_runtime *runtime = open_simulated(NULL);
     ftl_tensor a = new_bytes(runtime, 1000, NULL), b = new_bytes(runtime, 2000, NULL);
     cr_assert_eq(ftl_tensor_drop(a), FTL_OK);
@@ -45,6 +46,9 @@ Test(control, stats_lists_every_figure)
         cr_assert(says(words[i]), "no %s in:\n%s", words[i], text.bytes);
     cr_assert(says("created                    2\n"), "%s", text.bytes);
     cr_assert(says("live_bytes                 2000\n"), "%s", text.bytes);
+    cr_assert(says("\nactors.cleanup.state                     idle\n"), "%s", text.bytes);
+    cr_assert(says("\nactors.Events.oldest_ns                  0\n"), "%s", text.bytes);
+    cr_assert(says("\nlanes.emergency.completed                0\n"), "%s", text.bytes);
     cr_assert_eq(ftl_tensor_drop(b), FTL_OK);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }

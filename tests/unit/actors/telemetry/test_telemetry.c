@@ -19,10 +19,17 @@ static ftli_kernel *kernel;
 static ftli_actor *actor;
 static uint64_t reads;
 
-static void read_stats(void *user, ftl_stats *out)
+static void read_sample(void *user, struct ftli_sample *out, struct ftli_sample_actor *actors, uint32_t most)
 {
     (void)user;
-    *out = (ftl_stats){.created = ++reads};
+    memset(out, 0, sizeof *out);
+    out->stats.created = ++reads;
+    for (unsigned i = 0; i < FTLI_LANES; i++)
+        out->lanes[i].name = "lane";
+    cr_assert_eq(most, 1, "room for each actor");
+    actors[0] = (struct ftli_sample_actor){.name = "telemetry", .state = "running"};
+    out->actors = actors;
+    out->actor_count = 1;
 }
 
 static ftli_decision restart(void *self, uint32_t index, bool restartable, int status, uint64_t now_ns)
@@ -36,7 +43,7 @@ static void prepare(void)
     const ftli_group_options group = {.name = "background", .count = 1};
     const ftli_kernel_options options = {
         .groups = &group, .group_count = 1, .simulated = true, .supervision = {.decide = restart}};
-    const struct ftli_telemetry_world world = {&settings, "server", read_stats, NULL};
+    const struct ftli_telemetry_world world = {&settings, "server", read_sample, NULL};
     const ftli_actor_options as = {
         .operations = &ftli_telemetry_operations, .state = &telemetry, .group = "background"};
     (void)snprintf(folder, sizeof folder, "/tmp/fettle-telemetry-XXXXXX");
