@@ -86,6 +86,13 @@ static void next_turn(ftli_kernel *kernel)
     }
 }
 
+/* With the round token: a turn that was given before is void, and with it the date that came with it. */
+static void enter(ftli_actor *actor, uint32_t round)
+{
+    ftli_u64_store_seq_cst(&actor->resume_due_ns, FTLI_NEVER_NS);
+    ftli_u32_store_relaxed(&actor->round, round);
+}
+
 /* The actor has stopped; those that its strategy names stop too, and all start again from start_ns on. */
 static void begin_round(ftli_actor *failed, uint64_t start_ns)
 {
@@ -100,7 +107,7 @@ static void begin_round(ftli_actor *failed, uint64_t start_ns)
             (is_in(actor, FTLI_ROUND_NONE) || is_in(actor, FTLI_ROUND_STARTING)))
             ftli_u32_store_relaxed(&actor->round, FTLI_ROUND_STOP);
     }
-    ftli_u32_store_relaxed(&failed->round, FTLI_ROUND_WAITS);
+    enter(failed, FTLI_ROUND_WAITS);
     next_turn(kernel);
     ftli_token_release(&kernel->round_token);
 }
@@ -108,7 +115,7 @@ static void begin_round(ftli_actor *failed, uint64_t start_ns)
 static void change_round(ftli_actor *actor, uint32_t to)
 {
     ftli_token_take(&actor->kernel->round_token);
-    ftli_u32_store_relaxed(&actor->round, to);
+    enter(actor, to);
     next_turn(actor->kernel);
     ftli_token_release(&actor->kernel->round_token);
 }
@@ -149,8 +156,8 @@ static void hold_until(ftli_actor *actor, uint64_t resume_ns, uint32_t phase)
 void ftli_round_stop(ftli_actor *actor)
 {
     set_aside(actor, true);
-    hold_until(actor, FTLI_NEVER_NS, FTLI_ACTOR_RESTARTING);
-    change_round(actor, FTLI_ROUND_WAITS);
+    ftli_u32_store_release(&actor->phase_held, FTLI_ACTOR_RESTARTING);
+    change_round(actor, FTLI_ROUND_WAITS); /* its next turn gives it a date */
 }
 
 static void set_degraded(ftli_actor *actor, bool degraded, int status)
@@ -211,8 +218,8 @@ void ftli_actor_fail(ftli_actor *actor, int status)
     if ((decision.action & FTLI_DECIDE_DEGRADED) != 0)
         set_degraded(actor, true, status);
     if (action != FTLI_DECIDE_RETRY && actor->kernel->supervision.strategy != FTLI_RESTART_ONE_FOR_ONE) {
-        hold_until(actor, FTLI_NEVER_NS, FTLI_ACTOR_RESTARTING); /* its turn comes */
-        begin_round(actor, resume_ns);
+        ftli_u32_store_release(&actor->phase_held, FTLI_ACTOR_RESTARTING);
+        begin_round(actor, resume_ns); /* its turn comes, with a date */
         return;
     }
     hold_until(actor, resume_ns, FTLI_ACTOR_RESTARTING);

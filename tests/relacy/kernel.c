@@ -11,6 +11,7 @@
  *   K2  a message is received once, and with all that its sender wrote before the post
  *   K3  one thread at a time is inside the actor, a helper too, and sees what the one before it did
  *   K4  after a receive that failed and a restart the same message comes again, once
+ *   K5  two actors that restart together (one_for_all) and fail at the same time are both up in the end, and their round is over
  *
  * planted: signal ftli_mailbox_push u64_fetch_add_seq_cst acq_rel : the push is not before the look at the word, in the one order of all (K1)
  * planted: signal push u32_load_seq_cst acquire : the poster's look at the word is not in that order (K1)
@@ -18,6 +19,9 @@
  * planted: signal ftli_mailbox_lane_has_new u64_load_seq_cst acquire : the runner's second look is not in it (K1)
  * planted: post ck_stack_push_upmc compare_exchange_strong relaxed : the push does not release (K2)
  * planted: post ck_stack_batch_pop_upmc exchange relaxed : the take does not acquire (K2)
+ * planted: signal_help ftli_actor_try_take u32_cas_seq_cst release : a helper does not acquire what the runner left (K3)
+ * planted: restart release u32_cas_seq_cst acquire : who failed does not release what it left to the next run (K3)
+ * planted: round ftli_token_try_take u32_cas_acq_rel release : who has the round's token does not see what the last one wrote (K5)
  * planted: help ftli_actor_try_take u32_cas_seq_cst release : the next runner does not acquire (K3)
  * planted: help release u32_cas_seq_cst acquire : the last runner does not release (K3)
  * planted: post ftli_event_prepare u32_fetch_add_seq_cst acq_rel : the sleeper's announcement is not in the one order (K1)
@@ -145,8 +149,7 @@ static void post_and_wait(void)
         }
         RELACY_CHECK(ftli_event_wait(&done, ticket, FTLI_NEVER_NS));
     }
-    ftli_u32_store_seq_cst(&kernel->groups[0].stopping, 1);
-    (void)ftli_event_signal_all(kernel->groups[0].event);
+    ftli_group_turn(&kernel->groups[0], FTLI_GROUP_END);
 }
 
 static void post_one(void)
@@ -209,3 +212,102 @@ RELACY_TEST(of_help)
 static relacy_test of_failure = {"restart",    3,    begin_failing, {service, post_and_wait, post_and_help},
                                  all_received, 6000, 3000,          0};
 RELACY_TEST(of_failure)
+
+/* ---- a round: two actors, each with a group of its own ------------------------------------------------------------------------- */
+
+static ftli_actor *pair[2];
+static struct {
+    int failures;
+    bool is_up;
+    uint64_t received;
+} pair_state[2];
+static ftli_message pair_messages[2];
+
+static int pair_start(void *self, ftli_context *context)
+{
+    (void)context;
+    pair_state[(uintptr_t)self].is_up = true;
+    return FTL_OK;
+}
+
+static void pair_stop(void *self, ftli_context *context)
+{
+    (void)context;
+    pair_state[(uintptr_t)self].is_up = false;
+}
+
+static int pair_on_message(void *self, ftli_context *context, ftli_message *message)
+{
+    (void)context;
+    (void)message;
+    const uintptr_t i = (uintptr_t)self;
+    RELACY_CHECK(pair_state[i].is_up);
+    if (pair_state[i].failures > 0) {
+        pair_state[i].failures--;
+        return FTL_EBUSY;
+    }
+    pair_state[i].received++;
+    return FTL_OK;
+}
+
+static const ftli_actor_operations pair_operations = {
+    .type = "pair", .start = pair_start, .stop = pair_stop, .on_message = pair_on_message, .restartable = true};
+
+static void begin_pair(void)
+{
+    static const char *const names[2] = {"first", "second"};
+    destroy();
+    const ftli_group_options groups[2] = {{.name = names[0], .count = 1, .lazy = true},
+                                          {.name = names[1], .count = 1, .lazy = true}};
+    const ftli_kernel_options options = {
+        .groups = groups,
+        .group_count = 2,
+        .supervision = {.decide = restart_at_once, .strategy = FTLI_RESTART_ONE_FOR_ALL}};
+    RELACY_CHECK(ftli_kernel_create(&options, &kernel) == FTL_OK);
+    for (uintptr_t i = 0; i < 2; i++) {
+        const ftli_actor_options of_actor = {.operations = &pair_operations, .state = (void *)i, .group = names[i]};
+        pair_state[i].failures = 1;
+        pair_state[i].received = 0;
+        pair_messages[i] = (ftli_message){.type = 0};
+        RELACY_CHECK(ftli_kernel_add_actor(kernel, names[i], &of_actor, &pair[i]) == FTL_OK);
+    }
+    RELACY_CHECK(ftli_kernel_start(kernel) == FTL_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        ftli_actor_send(pair[i], FTLI_LANE_HIGH, &pair_messages[i]);
+        relacy_name(&pair[i]->word, 4, i == 0 ? "first word" : "second word");
+        relacy_name(&pair[i]->round, 4, i == 0 ? "first round" : "second round");
+        relacy_name(&pair[i]->resume_due_ns, 8, i == 0 ? "first date" : "second date");
+    }
+}
+
+static void run_group(unsigned i, unsigned runs)
+{
+    uint32_t cursor = 0;
+    while (runs-- > 0)
+        (void)ftli_group_run_one(&kernel->groups[i], &cursor);
+}
+
+static void run_first(void)
+{
+    run_group(0, 3);
+}
+
+static void run_second(void)
+{
+    run_group(1, 3);
+}
+
+static void all_up(void)
+{
+    for (unsigned i = 0; i < 20; i++) /* what is left of it */
+        run_group(i % 2, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        RELACY_CHECK(pair_state[i].is_up && pair_state[i].received == 1);        /* K4, K5 */
+        RELACY_CHECK(ftli_u32_load_relaxed(&pair[i]->round) == FTLI_ROUND_NONE); /* K5 */
+        RELACY_CHECK(ftli_u32_load_relaxed(&pair[i]->word) == 0);
+    }
+    destroy();
+}
+
+static relacy_test of_round = {"round", 2, begin_pair, {run_first, run_second}, all_up, 4000, 8000, 0};
+RELACY_TEST(of_round)
