@@ -136,6 +136,8 @@ unsigned ftli_allocation_shards(const struct ftli_device *);
 const struct ftli_counters *ftli_allocation_counters(const struct ftli_device *, unsigned shard);
 /* Bytes of the block of a header that owns one; 0 for a view. */
 uint64_t ftli_allocation_block_bytes(const struct ftli_device *, const struct ftli_header *);
+/* The same of any header, by who only looks while others work: it may be another tensor's by then. */
+uint64_t ftli_allocation_seen_block_bytes(const struct ftli_header *);
 /* When a completion was counted; who waits for one prepares on it. */
 ftli_event *ftli_allocation_completed(struct ftli_device *);
 /* Something waits or is held: the tick must run. One load if it does. Async-signal-safe. */

@@ -320,7 +320,13 @@ const struct ftli_counters *ftli_allocation_counters(const struct ftli_device *d
     return &device->shards[shard].counters;
 }
 
-uint64_t ftli_allocation_block_bytes(const struct ftli_device *device, const struct ftli_header *header)
+static bool owns_pages(const struct ftli_header *header)
+{
+    uint64_t record = ftli_u64_load_acquire(&header->record);
+    return ftli_record_class(record) == 0 && (ftli_record_flags(record) & FTLI_HEADER_VIEW) == 0;
+}
+
+uint64_t ftli_allocation_seen_block_bytes(const struct ftli_header *header)
 {
     uint64_t record = ftli_u64_load_acquire(&header->record);
     unsigned c = ftli_record_class(record);
@@ -328,8 +334,13 @@ uint64_t ftli_allocation_block_bytes(const struct ftli_device *device, const str
         return ftli_class_bytes(c);
     if ((ftli_record_flags(record) & FTLI_HEADER_VIEW) != 0)
         return 0;
-    uint64_t block_bytes = ftli_pages_block_bytes(ftli_size_bytes(ftli_u64_load_acquire(&header->size)));
-    FTLI_ASSERT(ftli_word_state(ftli_u64_load_acquire(&header->word)) == FTLI_LIVE ||
+    return ftli_pages_block_bytes(ftli_size_bytes(ftli_u64_load_acquire(&header->size)));
+}
+
+uint64_t ftli_allocation_block_bytes(const struct ftli_device *device, const struct ftli_header *header)
+{
+    uint64_t block_bytes = ftli_allocation_seen_block_bytes(header);
+    FTLI_ASSERT(!owns_pages(header) || ftli_word_state(ftli_u64_load_acquire(&header->word)) == FTLI_LIVE ||
                     block_bytes ==
                         ftli_heap_block_bytes(&device->space, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data)),
                 "%llu bytes of pages", (unsigned long long)block_bytes);

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static void count(const struct ftli_leak_detection *leaks, const struct ftli_header *header, uint64_t word,
-                  struct ftli_audit *audit)
+static void count(const struct ftli_header *header, uint64_t word, struct ftli_audit *audit)
 {
     bool is_view = (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & FTLI_HEADER_VIEW) != 0;
     uint64_t bytes = is_view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size));
-    uint64_t block_bytes = is_view ? 0 : ftli_allocation_block_bytes(leaks->world.device, header);
+    uint64_t block_bytes = is_view ? 0 : ftli_allocation_seen_block_bytes(header);
     struct ftli_audit_count *into[2] = {NULL, NULL};
     switch (ftli_word_state(word)) {
     case FTLI_LIVE:
@@ -49,7 +48,7 @@ void ftli_audit_walk(const struct ftli_leak_detection *leaks, struct ftli_audit 
         else if (state > FTLI_RETIRED)
             audit.unknown++;
         else
-            count(leaks, header, word, &audit);
+            count(header, word, &audit);
     }
     *out = audit;
 }

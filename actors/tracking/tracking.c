@@ -129,9 +129,9 @@ static int on_tick(void *state, ftli_context *context)
     return FTL_OK;
 }
 
-static int check(const void *state, char *why, size_t why_bytes)
+/* Of the events that are kept. The token is held: any thread may look, and the actor goes on beside it. */
+static int check_kept(const struct ftli_tracking *tracking, char *why, size_t why_bytes)
 {
-    const struct ftli_tracking *tracking = state;
     uint64_t taken = ftli_u64_load_acquire(&tracking->taken);
     uint64_t kept = taken < tracking->capacity ? taken : tracking->capacity;
     for (uint64_t i = taken - kept; i < taken; i++) {
@@ -143,6 +143,15 @@ static int check(const void *state, char *why, size_t why_bytes)
         }
     }
     return FTL_OK;
+}
+
+static int check(const void *state, char *why, size_t why_bytes)
+{
+    struct ftli_tracking *tracking = (struct ftli_tracking *)(uintptr_t)state;
+    ftli_token_take(&tracking->token);
+    int status = check_kept(tracking, why, why_bytes);
+    ftli_token_release(&tracking->token);
+    return status;
 }
 
 /* Restartable: what it keeps is whole between any two messages. */
