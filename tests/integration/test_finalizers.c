@@ -348,6 +348,32 @@ Test(await, never_misses_the_drop)
     }
 }
 
+/* Many on one tensor; some give up before it is dropped, and their mark does no harm. */
+Test(await, by_many_threads_of_one_tensor)
+{
+    enum { AWAITERS = 8 };
+    struct awaiter awaiters[AWAITERS];
+    ftl_runtime *runtime = laws_open(NULL);
+    ftl_tensor tensor = laws_new(runtime, MIDDLE, NULL);
+    for (unsigned i = 0; i < AWAITERS; i++) {
+        awaiters[i] = (struct awaiter){.tensor = tensor, .timeout_ns = i % 2 == 0 ? -1 : 1000, .status = 1};
+        cr_assert_eq(pthread_create(&awaiters[i].thread, NULL, awaits, &awaiters[i]), 0);
+    }
+    for (unsigned i = 1; i < AWAITERS; i += 2) {
+        (void)pthread_join(awaiters[i].thread, NULL);
+        cr_assert_eq(awaiters[i].status, FTL_ETIMEDOUT);
+    }
+    UNTIL(has_waiters(runtime, AWAITERS / 2));
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    for (unsigned i = 0; i < AWAITERS; i += 2) {
+        (void)pthread_join(awaiters[i].thread, NULL);
+        cr_assert_eq(awaiters[i].status, FTL_OK);
+    }
+    cr_assert_eq(laws_stats(runtime).reclaimed, 1);
+    laws_settle(runtime);
+    laws_close(runtime);
+}
+
 static int asks_inside(ftl_tensor tensor, void *data, size_t bytes, void *user)
 {
     struct seen *seen = user;

@@ -3,6 +3,8 @@
 #include <fettle/fettle.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static ftl_runtime *runtime;
@@ -94,6 +96,72 @@ Test(scopes, bad_input)
     cr_assert_eq(ftl_scope_end((ftl_scope){UINT64_C(0x7ff0000000000001)}, NULL), FTL_ESTALE);
     cr_assert_eq(ftl_scope_stats((ftl_scope){0}, &d), FTL_ESTALE);
     cr_assert_eq(ftl_scope_keep((ftl_scope){0}, (ftl_tensor){0}), FTL_ESTALE);
+}
+
+/* What is refused takes no room, not even for a moment: those who ask for too much do not keep others out. */
+enum { MEMBERS = 1000, MEMBER_BYTES = 64, RUSHING = 3 };
+
+struct rush {
+    ftl_scope scope;
+    size_t bytes;
+    uint64_t made;
+    atomic_uint *ready;
+};
+
+static void *makes_until_it_is_full(void *argument)
+{
+    struct rush *rush = argument;
+    ftl_tensor_options options = {.scope = rush->scope};
+    ftl_tensor tensor;
+    atomic_fetch_add(rush->ready, 1);
+    while (atomic_load(rush->ready) < RUSHING)
+        sched_yield();
+    while (ftl_bytes_new(runtime, rush->bytes, &options, &tensor) == FTL_OK)
+        rush->made++;
+    atomic_fetch_add(rush->ready, 1);
+    return NULL;
+}
+
+/* Until the others have what they can get. */
+static void *asks_for_too_much(void *argument)
+{
+    struct rush *rush = argument;
+    ftl_tensor_options options = {.scope = rush->scope};
+    ftl_tensor tensor;
+    atomic_fetch_add(rush->ready, 1);
+    while (atomic_load(rush->ready) < RUSHING + RUSHING - 1)
+        rush->made += ftl_bytes_new(runtime, rush->bytes, &options, &tensor) == FTL_OK;
+    return NULL;
+}
+
+static void fill_a_scope(void)
+{
+    struct rush rushes[RUSHING];
+    pthread_t threads[RUSHING];
+    atomic_uint ready = 0;
+    ftl_scope_options options = {.hard_bytes = MEMBERS * MEMBER_BYTES};
+    ftl_scope scope;
+    uint64_t made = 0, dropped;
+    cr_assert_eq(ftl_scope_open(runtime, &options, &scope), FTL_OK);
+    (void)in_scope(scope, MEMBER_BYTES); /* so that the large ones never fit */
+    for (unsigned i = 0; i < RUSHING; i++) {
+        rushes[i] = (struct rush){scope, i == 0 ? MEMBERS * MEMBER_BYTES : MEMBER_BYTES, 0, &ready};
+        pthread_create(&threads[i], NULL, i == 0 ? asks_for_too_much : makes_until_it_is_full, &rushes[i]);
+    }
+    for (unsigned i = 0; i < RUSHING; i++) {
+        pthread_join(threads[i], NULL);
+        made += rushes[i].made;
+    }
+    cr_assert_eq(rushes[0].made, 0);
+    cr_assert_eq(made, MEMBERS - 1, "%llu were made", (unsigned long long)made);
+    cr_assert_eq(ftl_scope_end(scope, &dropped), FTL_OK);
+    cr_assert_eq(dropped, MEMBERS);
+}
+
+Test(scopes, hard_bytes_are_there_to_the_last_byte)
+{
+    for (unsigned round = 0; round < 20; round++)
+        fill_a_scope();
 }
 
 struct race {
