@@ -127,12 +127,13 @@ struct types {
 
 static bool take_types(const char *names, struct types *out)
 {
+    size_t bytes = strlen(names) + 1;
     *out = (struct types){.count = 0};
-    if (strlen(names) >= sizeof out->text) {
+    if (bytes > sizeof out->text) {
         fprintf(stderr, "fettle: --type: the list is too long\n");
         return false;
     }
-    strcpy(out->text, names);
+    memcpy(out->text, names, bytes);
     for (char *at = out->text; at != NULL; out->count++) {
         char *comma = strchr(at, ',');
         size_t length = comma != NULL ? (size_t)(comma - at) : strlen(at);
