@@ -149,6 +149,8 @@ static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, u
         leaks->walk_again = true;
     ftli_u64_store_release(&leaks->suspects, leaks->walk_suspects);
     tell_of_suspects(leaks);
+    if (ftli_overdue_look_at_parcels(leaks, now_ns, &leaks->overdue_now))
+        leaks->walk_again = true;
     uint64_t overdue = ftli_overdue_confirm(&leaks->overdue_before, &leaks->overdue_now);
     if (overdue > ftli_u64_load_relaxed(&leaks->overdue))
         tell_of_overdue(leaks, overdue);

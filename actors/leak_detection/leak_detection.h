@@ -32,6 +32,8 @@ enum ftli_thread_fate {
     FTLI_THREAD_ENDED = 1,   /* *ended_ns says when it was seen, on the kernel's clock */
 };
 
+struct ftli_overdue_list;
+
 struct ftli_leak_detection_world {
     const struct ftli_leak_detection_settings *settings; /* NULL: not in the topology; scope 0 s, thread none then */
     struct ftli_table *table;
@@ -46,9 +48,13 @@ struct ftli_leak_detection_world {
     void *user;
     uint64_t drop_deadline_ns;  /* a drop that nothing pins is completed or quarantined by then; 0: not looked for */
     struct ftli_events *events; /* who hears of new suspects and overdue drops; may be NULL */
+    /* Parcels of drops begun before before_ns and not completed, a row each (tensor: its number, which is no handle). True: some
+     * are under way, late or not. NULL: there are no parcels. */
+    bool (*late_parcels)(void *user, uint64_t before_ns, struct ftli_overdue_list *out);
 };
 
-/* A drop that is not completed, though nothing pins it and its deadline is over. */
+/* A drop, or a parcel of drops, that is not completed, though nothing pins it and its deadline is over. */
+
 enum { FTLI_OVERDUE_MOST = 64 /* that one walk tells apart */ };
 struct ftli_overdue {
     uint64_t tensor, posted_ns, bytes;
@@ -113,6 +119,7 @@ uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *);
 /* Drops that two walks of the actor in a row found past their deadline; at most FTLI_OVERDUE_MOST are told apart. */
 uint64_t ftli_leak_detection_overdue(const struct ftli_leak_detection *);
 /* The same by a walk on the calling thread. before: only what an earlier walk found as well; NULL: all, which is no evidence yet. */
+void ftli_overdue_add(struct ftli_overdue_list *, const struct ftli_overdue *); /* if there is room */
 void ftli_overdue_walk(const struct ftli_leak_detection *, const struct ftli_overdue_list *before,
                        struct ftli_overdue_list *out);
 

@@ -29,6 +29,15 @@ enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *leaks, 
     return FTLI_DROP_OVERDUE;
 }
 
+bool ftli_overdue_look_at_parcels(const struct ftli_leak_detection *leaks, uint64_t now_ns,
+                                  struct ftli_overdue_list *out)
+{
+    uint64_t patience_ns = leaks->world.drop_deadline_ns + GRACE_NS;
+    if (leaks->world.late_parcels == NULL || leaks->world.drop_deadline_ns == 0)
+        return false;
+    return leaks->world.late_parcels(leaks->world.user, now_ns > patience_ns ? now_ns - patience_ns : 0, out);
+}
+
 void ftli_overdue_add(struct ftli_overdue_list *list, const struct ftli_overdue *row)
 {
     if (list->count < FTLI_OVERDUE_MOST)
@@ -63,6 +72,11 @@ void ftli_overdue_walk(const struct ftli_leak_detection *leaks, const struct ftl
         if (ftli_overdue_look(leaks, slot, now_ns, &row) == FTLI_DROP_OVERDUE &&
             (before == NULL || holds(before, &row)))
             ftli_overdue_add(out, &row);
+    struct ftli_overdue_list parcels = {.count = 0};
+    (void)ftli_overdue_look_at_parcels(leaks, now_ns, &parcels);
+    for (uint32_t i = 0; i < parcels.count; i++)
+        if (before == NULL || holds(before, &parcels.rows[i]))
+            ftli_overdue_add(out, &parcels.rows[i]);
 }
 
 uint64_t ftli_leak_detection_overdue(const struct ftli_leak_detection *leaks)

@@ -34,9 +34,10 @@ enum ftli_drop_state {
     FTLI_DROP_UNDER_WAY = 1, /* somebody has it, or ought to */
     FTLI_DROP_OVERDUE = 2,   /* its deadline is over; *out is set */
 };
+/* The same of drops that lie in parcels: whether some are under way. */
+bool ftli_overdue_look_at_parcels(const struct ftli_leak_detection *, uint64_t now_ns, struct ftli_overdue_list *out);
 enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *, uint32_t slot, uint64_t now_ns,
                                        struct ftli_overdue *out);
-void ftli_overdue_add(struct ftli_overdue_list *, const struct ftli_overdue *);
 /* How many of them were in the earlier list as well. */
 uint32_t ftli_overdue_confirm(const struct ftli_overdue_list *before, const struct ftli_overdue_list *now);
 

@@ -116,6 +116,24 @@ static enum ftli_thread_fate thread_ended(void *user, uint32_t number, uint64_t 
     return FTLI_THREAD_ENDED;
 }
 
+static bool late_parcels(void *user, uint64_t before_ns, struct ftli_overdue_list *out)
+{
+    const struct ftl_runtime *runtime = user;
+    const struct ftli_parcels *pool = &runtime->cleanup.parcels;
+    bool under_way = false;
+    for (uint32_t i = 0; i < ftli_u32_load_acquire(&pool->fresh) && i < pool->most; i++) {
+        const struct ftli_parcel *parcel = &pool->parcels[i];
+        uint64_t opened_ns = ftli_u64_load_acquire(&parcel->opened_ns);
+        if (opened_ns == 0 || ftli_u32_load_acquire(&parcel->count) == 0)
+            continue;
+        under_way = true;
+        struct ftli_overdue row = {i + 1, opened_ns, ftli_u64_load_relaxed(&parcel->bytes)};
+        if (opened_ns < before_ns)
+            ftli_overdue_add(out, &row);
+    }
+    return under_way;
+}
+
 /* The tick's view of the ports; what else is looked at while a program works hangs on it. */
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
@@ -332,7 +350,8 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .thread_ended = thread_ended,
                                               .user = runtime,
                                               .drop_deadline_ns = (uint64_t)runtime->cleanup.settings->deadline_ns,
-                                              .events = &runtime->events};
+                                              .events = &runtime->events,
+                                              .late_parcels = late_parcels};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),

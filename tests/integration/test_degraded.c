@@ -372,6 +372,32 @@ Test(degraded, a_drop_past_its_deadline_is_reported)
     close_it(runtime, 1);
 }
 
+/* With policy message small drops lie in a parcel, and nothing in the table says that they are pending. */
+Test(degraded, a_parcel_past_its_deadline_is_reported)
+{
+    static ftli_message message;
+    ftl_runtime *runtime = open_with("supervision.restarts: 0\nactors.cleanup.policy: message\n");
+    ftli_actor *cleanup = ftli_kernel_find(runtime->kernel, "cleanup");
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(ftl_tensor_drop(make(runtime, 1000, NULL)), FTL_OK);
+    run_for(runtime, 40 * FTLI_NS_PER_S);
+    cr_expect_not_null(strstr(ask(runtime, "check", FTL_OK), "good"), "%s", said);
+    ftli_simulation_kill(runtime->kernel, cleanup);
+    ftli_actor_send(cleanup, FTLI_LANE_HIGH, &message);
+    run_for(runtime, FTLI_NS_PER_MS);
+    cr_assert(ftli_actor_is_down(cleanup));
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(ftl_tensor_drop(make(runtime, 1000, NULL)), FTL_OK);
+    run_for(runtime, 9 * FTLI_NS_PER_S);
+    cr_expect_not_null(strstr(ask(runtime, "check", FTL_OK), "good"), "%s", said);
+    run_for(runtime, 40 * FTLI_NS_PER_S);
+    cr_expect_not_null(strstr(ask(runtime, "stats", FTL_OK), "drops_overdue              1\n"), "%s", said);
+    (void)ask(runtime, "check", FTL_EINTERNAL);
+    cr_expect_not_null(strstr(said, "broken: drops past their deadline: 1; the oldest, of 3000 bytes, was dropped"),
+                       "%s", said);
+    close_it(runtime, 3);
+}
+
 Test(degraded, a_drop_that_is_pinned_is_not_overdue)
 {
     static const int64_t shape[2] = {1000, 1}; /* read as a time it is 4.3 s */

@@ -50,7 +50,7 @@ static inline void open_leaks(void)
     cr_assert_eq(ftli_labels_init(&labels), FTL_OK);
     opened_ns = ftli_kernel_now_ns(kernel);
     const struct ftli_leak_detection_world world = {&settings, &table,       &scopes, &labels,     NULL, kernel,
-                                                    opened_ns, thread_ended, NULL,    10 * SECOND, NULL};
+                                                    opened_ns, thread_ended, NULL,    10 * SECOND, NULL, NULL};
     cr_assert_eq(ftli_leak_detection_init(&leaks, &world), FTL_OK);
     const ftli_actor_options as = {
         .operations = &ftli_leak_detection_operations, .state = &leaks, .group = "background"};
