@@ -407,7 +407,7 @@ Test(await, close_ends_it)
     ftl_close_report report;
     start_awaiting(&awaiter, tensor);
     UNTIL(is_awaited(tensor) && has_waiters(runtime, 1));
-    cr_assert_eq(ftl_runtime_close(runtime, &report), FTL_OK, "%s", ftl_last_error());
+    UNTIL(ftl_runtime_close(runtime, &report) == FTL_OK); /* FTL_EBUSY: no processor for it within a second */
     (void)pthread_join(awaiter.thread, NULL);
     cr_assert_eq(awaiter.status, FTL_ECLOSED);
     cr_assert_eq(report.leaked, 1);
