@@ -21,11 +21,6 @@ void ftli_cleanup_init(struct ftli_cleanup *cleanup, const struct ftli_cleanup_s
 
 /* ---- the sender's side ----------------------------------------------------------------------------------------------- */
 
-static uint64_t one_sent(uint64_t bytes)
-{
-    return (UINT64_C(1) << FTLI_CLEANUP_SENT_SHIFT) + bytes;
-}
-
 bool ftli_cleanup_is_at_once(const struct ftli_cleanup *cleanup)
 {
     return ftli_allocation_committed(cleanup->device) >= cleanup->at_once_bytes;
@@ -47,7 +42,7 @@ void ftli_cleanup_send_drop(struct ftli_cleanup *cleanup, struct ftli_header *he
     unsigned lane = is_awaited || bytes >= cleanup->settings->high_lane_from_bytes ? FTLI_LANE_HIGH : FTLI_LANE_NORMAL;
     if (FTLI_UNLIKELY(committed >= cleanup->emergency_bytes))
         lane = FTLI_LANE_EMERGENCY;
-    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(ftli_header_own_bytes(header)));
+    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, ftli_cleanup_one_sent(ftli_header_own_bytes(header)));
     ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
     ftli_header_address(header, FTLI_PURPOSE_DROP, lane, ftli_header_parity(header));
     ftli_actor_post(cleanup->actor, lane, &header->u.link);
@@ -70,20 +65,6 @@ void ftli_cleanup_read_backlog(const struct ftli_cleanup *cleanup, struct ftli_c
         .messages = pending.tensors, .bytes = pending.bytes, .oldest_ns = figures.oldest_ns};
 }
 
-bool ftli_cleanup_send_retry(struct ftli_cleanup *cleanup, struct ftli_header *header, uint32_t generation)
-{
-    (void)ftli_u64_fetch_add_acq_rel(&cleanup->retrying, 1); /* pairs: retrying */
-    if (!ftli_word_retry(&header->word, generation)) {
-        (void)ftli_u64_fetch_add_acq_rel(&cleanup->retrying, UINT64_MAX);
-        return false;
-    }
-    (void)ftli_u64_fetch_add_relaxed(&cleanup->sent, one_sent(ftli_header_own_bytes(header)));
-    ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(cleanup->kernel));
-    ftli_header_address(header, FTLI_PURPOSE_RETRY, FTLI_LANE_HIGH, ftli_header_parity(header));
-    ftli_actor_post(cleanup->actor, FTLI_LANE_HIGH, &header->u.link);
-    return true;
-}
-
 void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
 {
     ftli_actor_run_within(cleanup->actor, 0); /* the tick too: what came back in parcels */
@@ -99,12 +80,6 @@ bool ftli_cleanup_help(struct ftli_cleanup *cleanup)
 
 /* ---- the actor ------------------------------------------------------------------------------------------------------- */
 
-static struct ftli_extension *extension_of(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
-{
-    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
-    return cold == 0 ? NULL : ftli_extension(cleanup->table, cold);
-}
-
 static uint32_t flags_of(const struct ftli_header *header)
 {
     return ftli_record_flags(ftli_u64_load_relaxed(&header->record));
@@ -114,62 +89,6 @@ static void set_flags(struct ftli_header *header, uint32_t flags)
 {
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     ftli_u64_store_release(&header->record, (record & ~UINT64_C(0xffff)) | flags);
-}
-
-/* What a report says of a header, read while it is ours: once it is QUARANTINED an operator may have it retried. */
-struct kept {
-    uint64_t tensor, bytes;
-    uint32_t attempts;
-    int status;
-    const char *site;
-};
-
-static struct kept read_kept(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
-{
-    const struct ftli_extension *extension = extension_of(cleanup, header);
-    struct kept kept = {.tensor = ftli_table_handle(cleanup->table, header), .bytes = ftli_header_own_bytes(header)};
-    if (extension != NULL) {
-        kept.attempts = ftli_attempts_in_all(ftli_u32_load_relaxed(&extension->attempts));
-        kept.status = kept.attempts != 0 ? (int)ftli_u32_load_relaxed(&extension->last_status) : 0;
-        kept.site = ftli_pointer_load_acquire(&extension->site);
-    }
-    return kept;
-}
-
-static void tell_of_quarantine(struct ftli_cleanup *cleanup, const struct kept *kept, const char *why)
-{
-    struct ftli_event_news news = {.kind = FTL_EVENT_QUARANTINE,
-                                   .bytes = kept->bytes,
-                                   .count = kept->attempts,
-                                   .tensor = kept->tensor,
-                                   .subject = kept->site != NULL ? kept->site : "cleanup"};
-    ftli_events_post(cleanup->events, &news,
-                     "a tensor of %llu bytes is set aside, memory and all: %s; its finalizer failed %u times, the last "
-                     "time with status %d",
-                     (unsigned long long)kept->bytes, why, kept->attempts, kept->status);
-}
-
-/* In and out again: the counts of what is in quarantine now. They have one writer, this actor, but are not monotone. CORE.md law 1
- * holds all the same: who leaves is taken off before its completion is counted, in another block, which a snapshot reads before
- * this one; so it may see neither of the two for a moment (the tensor is pending then, as it is), and never both. */
-static void count_quarantined(struct ftli_cleanup *cleanup, const struct ftli_header *header, uint64_t one)
-{
-    uint64_t bytes = ftli_header_own_bytes(header);
-    uint64_t block_bytes = ftli_allocation_block_bytes(cleanup->device, header);
-    ftli_u64_add_owner(&cleanup->counters.quarantined_bytes, one * bytes);
-    ftli_u64_add_owner(&cleanup->counters.quarantined_block_bytes, one * block_bytes);
-    ftli_u64_add_owner(&cleanup->counters.quarantined_by_parity[ftli_header_parity(header)], one);
-}
-
-/* Kept, with its memory, because it may not be freed: its finalizer never worked, or its state is not what it must be. It is in no
- * container: the table knows it. The word comes last, since who awaits it reads that. */
-static void quarantine(struct ftli_cleanup *cleanup, struct ftli_header *header, const char *why)
-{
-    struct kept kept = read_kept(cleanup, header);
-    count_quarantined(cleanup, header, 1);
-    ftli_word_quarantine(&header->word);
-    ftli_event_signal_all(ftli_allocation_completed(cleanup->device));
-    tell_of_quarantine(cleanup, &kept, why);
 }
 
 /* What a completion must look like: nobody refers to it, nobody has it pinned, and it is ours. */
@@ -188,7 +107,7 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
 {
     uint32_t flags = flags_of(header);
     uint32_t parity = ftli_header_parity(header);
-    struct ftli_extension *extension = extension_of(cleanup, header);
+    struct ftli_extension *extension = ftli_cleanup_extension(cleanup, header);
     if ((flags & FTLI_HEADER_LINKS) != 0) {
         for (unsigned n = 0; n < CASCADE_MOST; n++) {
             uint64_t child = ftli_extension_take_child(cleanup->table, extension);
@@ -215,7 +134,7 @@ static void finish(struct ftli_cleanup *cleanup, struct ftli_header *header)
     /* Nothing is left that says "unfinished": so await tells a word that is FREE for good from that of a drop which will find a mark. */
     if ((flags & (FTLI_HEADER_FINALIZER | FTLI_HEADER_AWAITED)) != 0)
         set_flags(header, flags & ~(uint32_t)(FTLI_HEADER_FINALIZER | FTLI_HEADER_AWAITED));
-    ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
+    ftli_u64_add_owner(&cleanup->done, ftli_cleanup_one_sent(ftli_header_own_bytes(header)));
     ftli_cleanup_complete(cleanup, header);
 }
 
@@ -223,7 +142,7 @@ void ftli_cleanup_complete(struct ftli_cleanup *cleanup, struct ftli_header *hea
 {
     if (!ftli_cleanup_is_valid(cleanup, header)) {
         ftli_u64_add_owner(&cleanup->invalid, 1);
-        quarantine(cleanup, header, "its state is not what it must be");
+        ftli_cleanup_quarantine(cleanup, header, "its state is not what it must be");
         return;
     }
     ftli_header_address(header, FTLI_PURPOSE_RECLAIM, ftli_header_lane(header), ftli_header_parity(header));
@@ -248,7 +167,7 @@ static uint64_t retry_delay_ns(const struct ftli_cleanup *cleanup, uint32_t atte
 /* A finalizer that failed: again after a growing wait, until the deadline; the first failure after it was the last try. */
 static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struct ftli_header *header)
 {
-    struct ftli_extension *extension = extension_of(cleanup, header);
+    struct ftli_extension *extension = ftli_cleanup_extension(cleanup, header);
     uint64_t now_ns = ftli_now_ns(context);
     uint64_t posted_ns = ftli_u64_load_relaxed(&header->dimensions_low);
     uint32_t attempts = ftli_u32_load_relaxed(&extension->attempts);
@@ -258,8 +177,8 @@ static void on_failed(struct ftli_cleanup *cleanup, ftli_context *context, struc
     ftli_u64_add_owner(&cleanup->retried, 1);
     uint64_t deadline_ns = posted_ns + (uint64_t)cleanup->settings->deadline_ns;
     if (now_ns >= deadline_ns) {
-        ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
-        quarantine(cleanup, header, "its deadline is over");
+        ftli_u64_add_owner(&cleanup->done, ftli_cleanup_one_sent(ftli_header_own_bytes(header)));
+        ftli_cleanup_quarantine(cleanup, header, "its deadline is over");
         return;
     }
     uint64_t delay_ns = retry_delay_ns(cleanup, attempts);
@@ -297,7 +216,7 @@ static int on_tick(void *state, ftli_context *context)
     while (link != NULL) {
         struct ftli_header *header = ftli_header_of_link(link);
         ftli_link *after = link->next;
-        uint32_t due_ms = ftli_u32_load_relaxed(&extension_of(cleanup, header)->due_ms);
+        uint32_t due_ms = ftli_u32_load_relaxed(&ftli_cleanup_extension(cleanup, header)->due_ms);
         if (due_ms <= now_ms) {
             ftli_u64_add_owner(&cleanup->waiting_count, UINT64_MAX);
             send_finalize(cleanup, header, is_last_try(cleanup, header, now_ns) ? FTLI_LANE_EMERGENCY : FTLI_LANE_HIGH);
@@ -322,21 +241,6 @@ static void begin(struct ftli_cleanup *cleanup, struct ftli_header *header)
         finish(cleanup, header);
 }
 
-/* Out of the quarantine: the deadline and the waits begin anew (its sender wrote the time), the tries are counted on. */
-static void on_retry(struct ftli_cleanup *cleanup, struct ftli_header *header)
-{
-    struct ftli_extension *extension = extension_of(cleanup, header);
-    if (extension != NULL) {
-        uint32_t tries = ftli_attempts_in_all(ftli_u32_load_relaxed(&extension->attempts));
-        tries = tries < FTLI_ATTEMPTS_MOST ? tries : FTLI_ATTEMPTS_MOST;
-        ftli_u32_store_release(&extension->attempts, tries << 16);
-    }
-    count_quarantined(cleanup, header, UINT64_MAX);
-    (void)ftli_u64_fetch_add_acq_rel(&cleanup->retrying, UINT64_MAX); /* pairs: retrying */
-    ftli_header_address(header, FTLI_PURPOSE_DROP, ftli_header_lane(header), ftli_header_parity(header));
-    begin(cleanup, header);
-}
-
 static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
 {
     struct ftli_cleanup *cleanup = state;
@@ -349,7 +253,8 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
         begin(cleanup, header);
         break;
     case FTLI_PURPOSE_RETRY:
-        on_retry(cleanup, header);
+        ftli_cleanup_take_out(cleanup, header);
+        begin(cleanup, header);
         break;
     case FTLI_PURPOSE_FINALIZED:
         set_flags(header, flags_of(header) | FTLI_HEADER_FINALIZED);
@@ -361,8 +266,8 @@ static int on_item(void *state, ftli_context *context, unsigned lane, ftli_link 
         break;
     default:
         ftli_u64_add_owner(&cleanup->invalid, 1);
-        ftli_u64_add_owner(&cleanup->done, one_sent(ftli_header_own_bytes(header)));
-        quarantine(cleanup, header, "it came to the cleanup for no purpose that there is");
+        ftli_u64_add_owner(&cleanup->done, ftli_cleanup_one_sent(ftli_header_own_bytes(header)));
+        ftli_cleanup_quarantine(cleanup, header, "it came to the cleanup for no purpose that there is");
         break;
     }
     return FTL_OK;
@@ -450,7 +355,7 @@ static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, 
     struct ftli_finalizer_worker *worker = state;
     struct ftli_cleanup *cleanup = worker->cleanup;
     struct ftli_header *header = ftli_header_of_link(item);
-    struct ftli_extension *extension = extension_of(cleanup, header);
+    struct ftli_extension *extension = ftli_cleanup_extension(cleanup, header);
     ftl_finalizer finalizer = (ftl_finalizer)(uintptr_t)ftli_pointer_load_acquire(&extension->finalizer);
     ftl_tensor tensor = {ftli_table_handle(cleanup->table, header)};
     (void)context;

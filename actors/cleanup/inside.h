@@ -3,6 +3,25 @@
 #define FTLI_ACTORS_CLEANUP_INSIDE_H
 
 #include "actors/cleanup/cleanup.h"
+#include "tensor/extension.h"
+
+FTLI_INLINE struct ftli_extension *ftli_cleanup_extension(const struct ftli_cleanup *cleanup,
+                                                          const struct ftli_header *header)
+{
+    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
+    return cold == 0 ? NULL : ftli_extension(cleanup->table, cold);
+}
+
+/* What one drop adds to `sent` and to `done`. */
+FTLI_INLINE uint64_t ftli_cleanup_one_sent(uint64_t bytes)
+{
+    return (UINT64_C(1) << FTLI_CLEANUP_SENT_SHIFT) + bytes;
+}
+
+/* Gives a header that is ours up, and reports it; why is a part of a sentence. */
+void ftli_cleanup_quarantine(struct ftli_cleanup *, struct ftli_header *, const char *why);
+/* The receiver's side of a retry: it is ours again, and counted as pending. */
+void ftli_cleanup_take_out(struct ftli_cleanup *, struct ftli_header *);
 
 /* What a completion must look like, of a header that is RECLAIMING. */
 bool ftli_cleanup_is_valid(const struct ftli_cleanup *, const struct ftli_header *);
