@@ -3,8 +3,8 @@
  * Exit     0 every sum is exact, 1 one is broken or the run failed, 2 wrong arguments. A time bound that was missed is
  *          printed as missed, and is no failure: the machine may have been busy.
  */
-#include "acts.h"
-#include "play.h"
+#include "examples/demo/acts.h"
+#include "examples/demo/play.h"
 
 #include <stdio.h>
 #include <stdlib.h>

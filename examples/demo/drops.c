@@ -1,7 +1,7 @@
 /* Act 1: eight threads make tensors, one thread only drops them: over aligned_alloc and free first, then over Fettle. */
-#include "acts.h"
-#include "play.h"
-#include "print.h"
+#include "examples/demo/acts.h"
+#include "examples/demo/play.h"
+#include "examples/demo/print.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Act 2: the same, every drop by message, while the cleanup actor is killed 100 times and one finalizer never works. One tensor of sixteen
  * has a finalizer that counts its calls: so what is lost, or reclaimed twice, is seen from outside. */
-#include "acts.h"
-#include "play.h"
-#include "print.h"
+#include "examples/demo/acts.h"
+#include "examples/demo/play.h"
+#include "examples/demo/print.h"
 
 #include <inttypes.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-#include "play.h"
-#include "print.h"
+#include "examples/demo/play.h"
+#include "examples/demo/print.h"
 
 #include <errno.h>
 #include <pthread.h>

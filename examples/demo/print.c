@@ -1,4 +1,4 @@
-#include "print.h"
+#include "examples/demo/print.h"
 
 #include <inttypes.h>
 #include <stdio.h>

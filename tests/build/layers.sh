@@ -30,6 +30,7 @@ function ours_allowed(file,    part, actor) {
         return "^(fettle/|tools/|simulate/simulate[.]h$)"
     if (file ~ /^tools\//) # the topology with the keys of all actors is read behind one door
         return "^((fettle|tools|runtime/(compose|bridge))/|actors/port/topology[.]h$)"
+    if (file ~ /^examples\/demo\//) return "^(fettle|examples/demo)/"
     if (file ~ /^examples\//) return "^fettle/"
     return "^$"
 }

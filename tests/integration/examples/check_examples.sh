@@ -35,7 +35,7 @@ says ' +dropped 20,000 = at once [0-9,]+ \+ by message [0-9,]+ +exact'
 says ' +from drop to reclaimed .*\(bound 100 ms\) +(kept|missed)'
 says ' +restarts [0-9]+; 1,250 finalizers called: lost 0, called twice 0 +exact'
 says ' +created 20,000 = live 0 \+ pending 0 \+ reclaimed 19,999 \+ quarantined 1 +exact'
-says ' +quarantined: "stuck" of examples/demo/kill.c:[0-9]+, its finalizer failed [0-9]+ times in 2 s .*'
+says ' +quarantined: "stuck" of [^ ]*examples/demo/kill.c:[0-9]+, its finalizer failed [0-9]+ times in 2 s .*'
 expect 2 "$examples/demo" --tensors many
 expect 2 "$examples/demo" kil
 expect 2 "$examples/demo" --tensors
