@@ -61,7 +61,8 @@ int ftli_world_scenario(const struct ftli_world *world, char *overrides, size_t 
     struct ftli_topology *topology;
     overrides[0] = '\0';
     if (options.path == NULL) {
-        add(&text, "%sactors.allocation.shards: 4\ndevices.cpu.limit: %s\n", variants[seed % VARIANTS], limit);
+        add(&text, "%sactors.allocation.shards: 4\ndevices.cpu: {limit: %s, arena: 4MiB}\n", variants[seed % VARIANTS],
+            limit);
         return FTL_OK;
     }
     int status = ftli_topology_load(&options, &topology, why, why_bytes);
