@@ -63,6 +63,12 @@ bool ftli_mailbox_is_stamped(const ftli_mailbox *, unsigned lane); /* the next p
 /* now_ns: for the age; may be coarse, and 0 where the lane is stamped. Returns how many of the lane the receiver has not seen yet, this one included. */
 uint64_t ftli_mailbox_push(ftli_mailbox *, unsigned lane, ftli_link *, uint64_t now_ns);
 uint64_t ftli_mailbox_unseen(const ftli_mailbox *, unsigned lane);   /* the same figure, later; any thread */
+/* When the oldest known was posted, 0: none; of an empty lane it may be a time that is over. Two loads; any thread. */
+FTLI_INLINE uint64_t ftli_mailbox_oldest_ns(const ftli_mailbox *m, unsigned lane)
+{
+    const uint64_t in_hand_ns = ftli_u64_load_relaxed(&m->lanes[lane].oldest_ns);
+    return in_hand_ns != 0 ? in_hand_ns : ftli_u64_load_relaxed(&m->lanes[lane].since_ns);
+}
 bool ftli_mailbox_lane_has_new(const ftli_mailbox *, unsigned lane); /* posted and not yet in hand; any thread */
 
 /* The next by shares, or NULL when nothing waits; *lane says where it was. */

@@ -113,9 +113,21 @@ static uint64_t look_at_lanes(ftli_actor *actor, uint64_t now_ns)
     return next_ns;
 }
 
+/* Whether a look might find anything: each run asks, and nearly always nothing waits for long. */
+static bool is_maybe_late(const ftli_actor *actor, uint64_t now_ns)
+{
+    bool late = ftli_u32_load_relaxed(&actor->alarmed) != 0;
+    for (unsigned lane = 0; lane < FTLI_LANES; lane++) {
+        const uint64_t alarm_ns = actor->kernel->alarm_ns[lane];
+        const uint64_t oldest_ns = ftli_mailbox_oldest_ns(&actor->mailbox, lane);
+        late |= alarm_ns != 0 && oldest_ns != 0 && now_ns > oldest_ns && now_ns - oldest_ns > alarm_ns;
+    }
+    return late;
+}
+
 void ftli_watchdog_look_at_lanes(ftli_actor *actor, uint64_t now_ns)
 {
-    if (actor->kernel->alarm_look_ns != 0)
+    if (actor->kernel->alarm_look_ns != 0 && FTLI_UNLIKELY(is_maybe_late(actor, now_ns)))
         (void)look_at_lanes(actor, now_ns);
 }
 
