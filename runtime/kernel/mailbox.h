@@ -62,7 +62,7 @@ int ftli_mailbox_init(ftli_mailbox *, const uint32_t *shares, uint32_t unordered
 bool ftli_mailbox_is_stamped(const ftli_mailbox *, unsigned lane); /* the next push needs no now_ns */
 /* now_ns: for the age; may be coarse, and 0 where the lane is stamped. Returns how many of the lane the receiver has not seen yet, this one included. */
 uint64_t ftli_mailbox_push(ftli_mailbox *, unsigned lane, ftli_link *, uint64_t now_ns);
-uint64_t ftli_mailbox_unseen(const ftli_mailbox *, unsigned lane);   /* the same figure, later; any thread */
+uint64_t ftli_mailbox_unseen(const ftli_mailbox *, unsigned lane); /* the same figure, later; any thread */
 /* When the oldest known was posted, 0: none; of an empty lane it may be a time that is over. Two loads; any thread. */
 FTLI_INLINE uint64_t ftli_mailbox_oldest_ns(const ftli_mailbox *m, unsigned lane)
 {

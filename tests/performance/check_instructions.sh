@@ -11,9 +11,9 @@ bytes          100   ftl_bytes_new ftl_tensor_drop
 data            20   ftl_tensor_data
 to_shard       485   ftl_tensor_drop
 to_cleanup     355   ftl_tensor_drop
-message         90   ftl_tensor_drop
+message         82   ftl_tensor_drop
 middle         500   ftl_tensor_new ftl_tensor_drop
-message_pair   210   ftl_tensor_new ftl_tensor_drop
+message_pair   198   ftl_tensor_new ftl_tensor_drop
 message_middle 1150  ftl_tensor_new ftl_tensor_drop
 '
 declare -A words=(
