@@ -116,8 +116,7 @@ static FTLI_NOINLINE int take_pages(struct ftli_heap *heap, size_t bytes, size_t
     }
     pages += pages == 0;
     uint32_t number;
-    bool asked =
-        pages < FTLI_EXACT_BINS && alignment <= FTLI_PAGE_BYTES && !heap->any_huge; /* by ftli_heap_take_pages */
+    bool asked = pages < FTLI_EXACT_BINS && alignment <= FTLI_PAGE_BYTES; /* by ftli_heap_take_pages */
     int result = asked ? take_found(heap, (uint32_t)pages, alignment, &number, zeroed)
                        : take_any(heap, (uint32_t)pages, alignment, &number, zeroed);
     if (result == FTL_OK) {
@@ -131,13 +130,13 @@ int ftli_heap_take_pages(struct ftli_heap *heap, size_t bytes, size_t alignment,
     uint32_t pages = (uint32_t)((bytes + FTLI_PAGE_BYTES - 1) >> FTLI_PAGE_SHIFT), number;
     struct ftli_page *page;
     if (FTLI_UNLIKELY(bytes - 1 >= (FTLI_EXACT_BINS - 1) * FTLI_PAGE_BYTES || alignment - 1 >= FTLI_PAGE_BYTES ||
-                      (alignment & (alignment - 1)) != 0 || heap->any_huge ||
+                      (alignment & (alignment - 1)) != 0 ||
                       (number = ftli_free_index_take_fit(&heap->whole, pages, &page)) == 0)) {
         return take_pages(heap, bytes, alignment, out, zeroed);
     }
     *out = ftli_space_address(heap->options.space, number);
-    *zeroed = false;
     cut(heap, page, number, pages);
+    *zeroed = FTLI_UNLIKELY(heap->any_huge) && ftli_heap_write_huge(heap, number, pages);
     return FTL_OK;
 }
 

@@ -24,7 +24,6 @@ struct ftli_magazine {
     uint32_t capacity;
     uint32_t index; /* its own, for the depot's stacks; 0 is no magazine */
     uint32_t size_class;
-    uint32_t unused[6];
     uint64_t
         floor; /* 0 for ever: what a take from an empty one finds. Of an entry the generation may be 0: the header knows it */
     uint64_t entries[FTLI_MAGAZINE_MOST];
