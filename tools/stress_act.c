@@ -220,6 +220,9 @@ static void open_scope(struct ftli_stress_thread *thread, uint32_t place)
     if (ftli_stress_chance(thread, 4)) {
         options.hard_bytes = 1 + ftli_stress_below(thread, 1 << 20);
     }
+    if (ftli_stress_chance(thread, 4)) {
+        options.soft_bytes = 1 + ftli_stress_below(thread, 1 << 20);
+    }
     int status = options.parent.id == 0 && options.hard_bytes == 0 && ftli_stress_chance(thread, 2)
                      ? ftl_scope_begin(thread->run->runtime, "session", &scope->handle)
                      : ftl_scope_open(thread->run->runtime, &options, &scope->handle);
@@ -425,6 +428,32 @@ static void use_stale(struct ftli_stress_thread *thread)
     }
 }
 
+/* The stale handle is the ticket of its drop; who owns one waits in vain. */
+static void await(struct ftli_stress_thread *thread)
+{
+    struct ftli_stress_entry *owned = any_owned(thread);
+    int status;
+    switch (ftli_stress_below(thread, 3)) {
+    case 0:
+        if (owned != NULL && ftl_tensor_await(owned->record->handle, 0) != FTL_ETIMEDOUT) {
+            must(thread, false, owned->record, "ftl_tensor_await says that it is reclaimed, to an owner");
+        }
+        break;
+    case 1: /* whom nobody pins */
+        (void)ftli_stress_good(thread, "ftl_tensor_await", ftl_tensor_await(thread->never_pinned, -1));
+        break;
+    default:
+        if (thread->stale_count > 0) {
+            ftl_tensor stale = thread->stale[ftli_stress_below(thread, thread->stale_count)];
+            status = ftl_tensor_await(stale, (int64_t)ftli_stress_below(thread, 2) * 300000);
+            if (status != FTL_ETIMEDOUT && status != FTL_EINTERNAL) { /* pinned, or has to do; quarantined */
+                (void)ftli_stress_good(thread, "ftl_tensor_await", status);
+            }
+        }
+        break;
+    }
+}
+
 static void misuse(struct ftli_stress_thread *thread)
 {
     struct ftli_stress_entry *entry = any_owned(thread);
@@ -502,6 +531,7 @@ static const struct {
     {"stale handles", 40, use_stale},
     {"wrong arguments", 10, misuse},
     {"stats, run, drain", 2, ask},
+    {"await", 6, await},
     {"a message", 20, ftli_stress_send},
     {"what comes by the clock", 0, ftli_stress_act_rarely},
 };

@@ -22,7 +22,8 @@ static int sink(const char *text, size_t n, void *user)
 
 static void control(struct ftli_stress_thread *thread)
 {
-    static const char *const requests[] = {"stats", "topology", "leaks", "check", "kill allocation"};
+    static const char *const requests[] = {"stats",           "topology",   "leaks",    "check",
+                                           "kill allocation", "quarantine", "retry all"};
     char said[128] = "";
     const char *request = requests[ftli_stress_below(thread, sizeof requests / sizeof *requests)];
     int status = ftl_runtime_control(thread->run->runtime, request, sink, said);

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY_MS = 20, KILL_EVERY_MS = 50, DRAIN_S = 120, STUCK_S = 240, ACTORS_MOST = 64, CHECK_TRIES = 200 };
+enum { LOOK_EVERY_MS = 20, KILL_EVERY_MS = 50, DRAIN_S = 60, STUCK_S = 240, ACTORS_MOST = 64, CHECK_TRIES = 200 };
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
