@@ -243,6 +243,14 @@ void ftli_stress_given_up(struct ftli_stress_thread *thread, struct ftli_stress_
 
 /* ---- stress_entries.c: what a thread holds ------------------------------------------------------------------------------ */
 
+struct ftli_stress_entry *ftli_stress_any(struct ftli_stress_thread *thread); /* NULL: it holds nothing */
+/* One that this thread keeps alive. NULL: none was met. */
+struct ftli_stress_entry *ftli_stress_any_owned(struct ftli_stress_thread *thread);
+bool ftli_stress_owns(const struct ftli_stress_entry *entry);
+/* Nobody else has any handle of it but its scope: what it is can be told to the last figure. */
+bool ftli_stress_is_mine_alone(const struct ftli_stress_record *record);
+void ftli_stress_must(struct ftli_stress_thread *thread, bool holds, const struct ftli_stress_record *record,
+                      const char *law);
 struct ftli_stress_entry *ftli_stress_entry_add(struct ftli_stress_thread *thread, struct ftli_stress_record *record);
 void ftli_stress_entry_tidy(struct ftli_stress_thread *thread,
                             struct ftli_stress_entry *entry); /* away if it is empty */
@@ -269,6 +277,11 @@ void ftli_stress_crate(struct ftli_stress_thread *thread, uint32_t place, bool m
 struct ftli_stress_record *ftli_stress_make_plain(struct ftli_stress_thread *thread, uint64_t bytes);
 void ftli_stress_act(struct ftli_stress_thread *thread);
 void ftli_stress_act_rarely(struct ftli_stress_thread *thread); /* what comes by the clock */
+/* stress_refused.c */
+void ftli_stress_use_stale(struct ftli_stress_thread *thread);
+void ftli_stress_await(struct ftli_stress_thread *thread);
+void ftli_stress_misuse(struct ftli_stress_thread *thread);
+void ftli_stress_ask(struct ftli_stress_thread *thread);
 /* stress_messages.c: an actor of the program's own, and its mail. */
 extern const ftl_actor_type ftli_stress_actor;
 int ftli_stress_messages_create(struct ftli_stress *run);
@@ -295,8 +308,14 @@ void ftli_stress_prepare(struct ftli_stress *run); /* its locks and threads' str
 /* Opens, runs, closes. 0; -1 and a sentence: it could not begin. */
 int ftli_stress_run(struct ftli_stress *run, char *why, size_t why_size);
 void *ftli_stress_thread_main(void *thread);
+/* stress_sums.c */
 uint64_t ftli_stress_sum(const struct ftli_stress *run, size_t offset); /* of a field of counts, over all threads */
 #define FTLI_STRESS_SUM(run, field) ftli_stress_sum(run, offsetof(struct ftli_stress_counts, field))
+void ftli_stress_compare(struct ftli_stress *run, bool holds, const char *law, uint64_t is, uint64_t than);
+void ftli_stress_look_at_sums(struct ftli_stress *run);
+void ftli_stress_compare_at_rest(struct ftli_stress *run);
+void ftli_stress_check(struct ftli_stress *run); /* the library's audit */
+/* stress_print.c */
 void ftli_stress_print_head(const struct ftli_stress *run, FILE *out);
 void ftli_stress_print(const struct ftli_stress *run, FILE *out);
 void ftli_stress_print_json(const struct ftli_stress *run, FILE *out);

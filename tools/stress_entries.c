@@ -3,6 +3,44 @@
 
 #include <stdlib.h>
 
+struct ftli_stress_entry *ftli_stress_any(struct ftli_stress_thread *thread)
+{
+    return thread->entry_count == 0 ? NULL : &thread->entries[ftli_stress_below(thread, thread->entry_count)];
+}
+
+bool ftli_stress_owns(const struct ftli_stress_entry *entry)
+{
+    return entry->references > 0 || entry->scope != 0;
+}
+
+/* One that this thread keeps alive. */
+struct ftli_stress_entry *ftli_stress_any_owned(struct ftli_stress_thread *thread)
+{
+    for (uint32_t tries = 0; tries < 3; tries++) {
+        struct ftli_stress_entry *entry = ftli_stress_any(thread);
+        if (entry != NULL && ftli_stress_owns(entry)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* Nobody else has any handle of it but its scope: what it is can be told to the last figure. */
+bool ftli_stress_is_mine_alone(const struct ftli_stress_record *record)
+{
+    return !atomic_load_explicit(&record->loose, memory_order_relaxed) &&
+           !atomic_load_explicit(&record->shared, memory_order_relaxed);
+}
+
+void ftli_stress_must(struct ftli_stress_thread *thread, bool holds, const struct ftli_stress_record *record,
+                      const char *law)
+{
+    if (!holds) {
+        ftli_stress_broken(thread->run, "tensor %#llx of %llu bytes: %s (%s)", (unsigned long long)record->handle.id,
+                           (unsigned long long)record->bytes, law, ftl_last_error());
+    }
+}
+
 struct ftli_stress_entry *ftli_stress_entry_add(struct ftli_stress_thread *thread, struct ftli_stress_record *record)
 {
     struct ftli_stress_entry *entry = &thread->entries[thread->entry_count++];

@@ -11,20 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY_MS = 20, KILL_EVERY_MS = 50, DRAIN_S = 60, STUCK_S = 240, ACTORS_MOST = 64, CHECK_TRIES = 200 };
+enum { LOOK_EVERY_MS = 20, KILL_EVERY_MS = 50, DRAIN_S = 60, STUCK_S = 240, ACTORS_MOST = 64 };
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
-
-uint64_t ftli_stress_sum(const struct ftli_stress *run, size_t offset)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i <= run->options.threads; i++) {
-        const struct ftli_stress_thread *thread = i == run->options.threads ? &run->service : &run->threads[i];
-        const char *counts = (const char *)&thread->counts;
-        sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(counts + offset), memory_order_acquire);
-    }
-    return sum;
-}
 
 /* ---- threads --------------------------------------------------------------------------------------------------------- */
 
@@ -122,109 +111,7 @@ static void look_for_stuck(struct ftli_stress *run, uint64_t now_ns, uint64_t *s
     }
 }
 
-/* ---- sums, with everybody at work --------------------------------------------------------------------------------------- */
-
-static void compare(struct ftli_stress *run, bool holds, const char *law, uint64_t is, uint64_t than)
-{
-    if (!holds) {
-        ftli_stress_broken(run, "%s: %s, and %s", law, ftli_text_count(is).text, ftli_text_count(than).text);
-    }
-}
-
-static void look_at_sums(struct ftli_stress *run)
-{
-    ftl_stats s, before = run->found.stats;
-    uint64_t made = FTLI_STRESS_SUM(run, made), failed = FTLI_STRESS_SUM(run, failed);
-    uint64_t gone = FTLI_STRESS_SUM(run, dead_at_once);
-    if (!ftli_stress_good(&run->service, "ftl_runtime_stats", ftl_runtime_stats(run->runtime, &s))) {
-        return;
-    }
-    uint64_t begun = FTLI_STRESS_SUM(run, begun);
-    uint64_t dropped = s.pending + s.reclaimed + s.quarantined;
-    compare(run, s.created == s.live + dropped, "created = live + pending + reclaimed + quarantined", s.created,
-            s.live + dropped);
-    compare(run, dropped <= s.created && s.live <= s.created, "created >= dropped", s.created, dropped);
-    compare(run, s.immediate + s.deferred == dropped, "at once + by message = dropped", s.immediate + s.deferred,
-            dropped);
-    compare(run,
-            s.committed_bytes == s.live_bytes + s.pending_bytes + s.quarantined_bytes + s.cached_bytes + s.slack_bytes +
-                                     s.metadata_bytes,
-            "committed = live + pending + quarantined + cached + slack + metadata", s.committed_bytes, s.live_bytes);
-    compare(run, s.created >= made, "every new that returned before is in created", s.created, made);
-    compare(run, s.created <= begun - failed, "no new that began after is in created", s.created, begun - failed);
-    compare(run, dropped >= gone, "every last drop that returned before is in dropped", dropped, gone);
-    compare(run, s.created >= before.created && s.reclaimed >= before.reclaimed && s.restarts >= before.restarts,
-            "counters only grow", s.created, before.created);
-    compare(run, s.audits_failed == 0, "no audit fails", s.audits_failed, 0);
-    run->found.stats = s;
-    run->found.looks++;
-}
-
-/* ---- sums, at rest --------------------------------------------------------------------------------------------------------- */
-
-static int nothing(const char *text, size_t n, void *user)
-{
-    (void)text, (void)n, (void)user;
-    return 0;
-}
-
-static void check(struct ftli_stress *run)
-{
-    int status = FTL_EBUSY;
-    for (uint32_t i = 0; i < CHECK_TRIES && status == FTL_EBUSY; i++) {
-        status = ftl_runtime_control(run->runtime, "check", nothing, NULL);
-        if (status == FTL_EBUSY) {
-            ftli_stress_sleep(10 * MS);
-        }
-    }
-    (void)ftli_stress_good(&run->service, "ftl_runtime_control: check", status);
-    run->found.checks += status == FTL_OK;
-}
-
-/* Of those with finalizers: those that are dead in the model were all finalized, or given up after a failure. Returns how many
- * were given up. */
-static uint64_t count_given_up(struct ftli_stress *run)
-{
-    uint64_t given_up = 0, never = 0;
-    pthread_mutex_lock(&run->records);
-    for (const struct ftli_stress_record *at = run->finalizing; at != NULL; at = at->next) {
-        bool dead = atomic_load(&at->dead);
-        given_up += dead;
-        never += dead && at->finalizer.fails == 0;
-    }
-    pthread_mutex_unlock(&run->records);
-    compare(run, never == 0, "tensors whose finalizer was never called, or not to its end", never, 0);
-    return given_up;
-}
-
-static void compare_at_rest(struct ftli_stress *run)
-{
-    ftl_stats stats, *s = &stats;
-    uint64_t given_up = count_given_up(run);
-    uint64_t made = FTLI_STRESS_SUM(run, made), dead = FTLI_STRESS_SUM(run, dead);
-    uint64_t bytes = FTLI_STRESS_SUM(run, made_bytes) - FTLI_STRESS_SUM(run, dead_bytes);
-    uint64_t stale = FTLI_STRESS_SUM(run, stale_calls), odd = FTLI_STRESS_SUM(run, odd_unpins);
-    if (!ftli_stress_good(&run->service, "ftl_runtime_stats", ftl_runtime_stats(run->runtime, s))) {
-        return;
-    }
-    uint64_t done = s->reclaimed + s->quarantined;
-    compare(run, s->created == made, "at rest, created and the model's", s->created, made);
-    compare(run, s->live == made - dead, "at rest, live and the model's", s->live, made - dead);
-    compare(run, s->live_bytes == bytes, "at rest, live bytes and the model's", s->live_bytes, bytes);
-    compare(run, s->pending == 0, "at rest, pending", s->pending, 0);
-    compare(run, s->quarantined == given_up, "at rest, quarantined and the model's", s->quarantined, given_up);
-    compare(run, done == dead, "at rest, reclaimed + quarantined and the model's dead", done, dead);
-    compare(run, s->immediate + s->deferred == dead, "at rest, at once + by message and the model's dead",
-            s->immediate + s->deferred, dead);
-    compare(run, s->stale_handles == stale, "at rest, stale handles and the model's", s->stale_handles, stale);
-    compare(run, s->unpins_without_pin == odd, "at rest, unpins without pin and the model's", s->unpins_without_pin,
-            odd);
-    run->found.posted = dead;
-    run->found.completed = done;
-    run->found.lost = dead > done ? dead - done : 0;
-    run->found.twice = atomic_load(&run->twice) + (done > dead ? done - dead : 0);
-    run->found.stats = *s;
-}
+/* ---- at rest -------------------------------------------------------------------------------------------------------------- */
 
 /* What nobody holds any more but the exchange: pins on what is dropped. */
 static void empty_pins_out_of_exchange(struct ftli_stress *run)
@@ -249,8 +136,8 @@ static void look_at_rest(struct ftli_stress *run)
     ftli_stress_empty_cache(&run->threads[0], 0);
     if (ftli_stress_good(&run->service, "ftl_runtime_drain, with everybody at rest",
                          ftl_runtime_drain(run->runtime, DRAIN_S * (int64_t)S))) {
-        compare_at_rest(run);
-        check(run);
+        ftli_stress_compare_at_rest(run);
+        ftli_stress_check(run);
         run->found.rests++;
     }
 }
@@ -312,6 +199,12 @@ static void rest(struct ftli_stress *run)
 
 /* ---- kills -------------------------------------------------------------------------------------------------------------------- */
 
+static int nothing(const char *text, size_t n, void *user)
+{
+    (void)text, (void)n, (void)user;
+    return 0;
+}
+
 struct victims {
     uint32_t count;
     char names[ACTORS_MOST][32];
@@ -362,7 +255,7 @@ static void watch(struct ftli_stress *run)
     ftli_progress_begin(&progress, stderr, "operations", 1, now_ns);
     while (now_ns < run->end_ns && !atomic_load(&run->over)) {
         follow_those_who_left(run);
-        look_at_sums(run);
+        ftli_stress_look_at_sums(run);
         look_for_stuck(run, now_ns, seen, since_ns);
         if ((run->options.faults & FTLI_STRESS_RESTART) != 0 && now_ns >= kill_ns) {
             kill_one(run, &victims);
@@ -414,8 +307,8 @@ static void wait_for_messages(struct ftli_stress *run)
         (void)ftl_runtime_run(run->runtime, NULL, 1000000, NULL);
         ftli_stress_sleep(MS);
     }
-    compare(run, ftli_stress_messages_received(run) == sent, "messages received and sent",
-            ftli_stress_messages_received(run), sent);
+    ftli_stress_compare(run, ftli_stress_messages_received(run) == sent, "messages received and sent",
+                        ftli_stress_messages_received(run), sent);
 }
 
 static void judge_the_end(struct ftli_stress *run)
@@ -429,18 +322,20 @@ static void judge_the_end(struct ftli_stress *run)
             break;
         }
     }
-    compare(run, run->found.stats.live == 0, "after everything was dropped, live", run->found.stats.live, 0);
-    compare(run, run->found.stats.degraded == 0, "at the end, actors that are down", run->found.stats.degraded, 0);
+    ftli_stress_compare(run, run->found.stats.live == 0, "after everything was dropped, live", run->found.stats.live,
+                        0);
+    ftli_stress_compare(run, run->found.stats.degraded == 0, "at the end, actors that are down",
+                        run->found.stats.degraded, 0);
 }
 
 static void judge_the_close(struct ftli_stress *run)
 {
     const ftl_close_report *report = &run->found.report;
-    compare(run, report->leaked == 0, "alive at close", report->leaked, 0);
-    compare(run, report->pinned == 0, "pinned at close", report->pinned, 0);
-    compare(run, report->undone == 0, "drops undone at close", report->undone, 0);
-    compare(run, report->quarantined == run->found.stats.quarantined, "quarantined at close, and before",
-            report->quarantined, run->found.stats.quarantined);
+    ftli_stress_compare(run, report->leaked == 0, "alive at close", report->leaked, 0);
+    ftli_stress_compare(run, report->pinned == 0, "pinned at close", report->pinned, 0);
+    ftli_stress_compare(run, report->undone == 0, "drops undone at close", report->undone, 0);
+    ftli_stress_compare(run, report->quarantined == run->found.stats.quarantined, "quarantined at close, and before",
+                        report->quarantined, run->found.stats.quarantined);
 }
 
 static int begin(struct ftli_stress *run, uint64_t *pressure, char *why, size_t why_size)
