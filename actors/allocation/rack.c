@@ -1,7 +1,7 @@
 /* A thread's magazines, beyond the fast path: exchanges with the depot, and the budget that bounds what is held. */
-#include <string.h>
-
 #include "actors/allocation/shard.h"
+
+#include <string.h>
 
 #define SPARES_MOST    256 /* of 576 B each */
 #define SPARES_AT_ONCE 8
