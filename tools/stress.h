@@ -128,6 +128,8 @@ struct ftli_stress_counts {
     _Atomic uint64_t dead, made_bytes, dead_bytes;    /* tensors whose last reference the model has seen go */
     _Atomic uint64_t dead_at_once; /* of them, those that nobody else could hold: when the call returned */
     _Atomic uint64_t stale_calls, odd_unpins, refused;
+    _Atomic uint64_t
+        gone_unpins; /* without a pin, of what is gone: counted as the one or the other, as its drop is done or not */
     _Atomic uint64_t drops; /* calls that gave up a reference */
     _Atomic uint64_t faults[FTLI_STRESS_FAULTS];
 };

@@ -32,11 +32,11 @@ void ftli_stress_use_stale(struct ftli_stress_thread *thread)
         refused = ftl_tensor_view(stale, 0, 1, &one, NULL, &view) == FTL_ESTALE && view.id == 7;
         break;
     case 6: /* of one that nobody ever pinned: a pin that is held over the drop could be taken away so */
-        ftl_tensor_unpin(thread->never_pinned);
-        if (thread->never_pinned.id == 0) {
-            return;
+        if (thread->never_pinned.id != 0) {
+            ftl_tensor_unpin(thread->never_pinned);
+            ftli_stress_count(&thread->counts.gone_unpins, 1);
         }
-        break;
+        return;
     case 7:
         refused = ftl_tensor_unlink(stale, stale) == FTL_ESTALE;
         break;
