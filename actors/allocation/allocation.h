@@ -84,6 +84,8 @@ void ftli_allocation_return(struct ftli_device *, struct ftli_header *);
 /* To the shard of the block's address, or to shard 0 for a header without a block. Addressed before
  * (ftli_header_address, and the time in dimensions_low). Lock-free, async-signal-safe. */
 void ftli_allocation_post(struct ftli_device *, struct ftli_header *);
+/* The same of a drop that is completed there: the tick comes soon, if no new comes before it. */
+void ftli_allocation_post_reclaim(struct ftli_device *, struct ftli_header *);
 
 /* A FREE header with a block of the class, reclaimed by the cleanup: into a magazine that goes to the depot when it is full. By one
  * caller at a time, the cleanup's runner. */
@@ -147,7 +149,7 @@ void ftli_allocation_need_tick(struct ftli_device *);
 bool ftli_allocation_is_ticking(const struct ftli_device *);
 
 /* ---- the actor */
-enum { FTLI_TICK_NS = 25 * 1000 * 1000, FTLI_SOON_NS = 2 * 1000 * 1000 };
+enum { FTLI_TICK_NS = 25 * 1000 * 1000, FTLI_SOON_NS = 500 * 1000, FTLI_RECLAIM_NS = 400 * 1000 };
 struct ftli_allocation {
     struct ftli_device *device;
     /* Idle ports give up what they hold; returns how many bytes ports still hold or have in use. The port's, so that

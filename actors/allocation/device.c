@@ -174,7 +174,7 @@ void ftli_device_close(struct ftli_device *device)
 
 /* ---- the way back -------------------------------------------------------------------------------------------------- */
 
-void ftli_allocation_post(struct ftli_device *device, struct ftli_header *header)
+static void push(struct ftli_device *device, struct ftli_header *header)
 {
     uint32_t owner = 1;
     if ((ftli_record_flags(ftli_u64_load_relaxed(&header->record)) & FTLI_HEADER_VIEW) == 0)
@@ -182,7 +182,23 @@ void ftli_allocation_post(struct ftli_device *device, struct ftli_header *header
     ftli_stack_push(&device->shards[owner - 1].mailbox, &header->u.link);
     if (ftli_u32_load_relaxed(&device->mail) == 0)
         ftli_u32_store_relaxed(&device->mail, 1);
+}
+
+void ftli_allocation_post(struct ftli_device *device, struct ftli_header *header)
+{
+    push(device, header);
     ftli_allocation_need_tick(device);
+}
+
+void ftli_allocation_post_reclaim(struct ftli_device *device, struct ftli_header *header)
+{
+    push(device, header);
+    if (FTLI_UNLIKELY(device->actor == NULL))
+        return;
+    /* Before the tick is armed, not after it, so that one wake does for both; pairs: tick-again. */
+    uint32_t expected = 0;
+    (void)ftli_u32_cas_seq_cst(&device->ticking, &expected, 1);
+    ftli_actor_run_within(device->actor, FTLI_RECLAIM_NS);
 }
 
 /* pairs: tick-again. The push before, or the magazine taken, is seen by the tick that cleared the word, or this load sees it

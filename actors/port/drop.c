@@ -93,7 +93,7 @@ void ftli_deliver(struct ftl_runtime *runtime, struct ftli_header *header)
     ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(runtime->kernel));
     ftli_header_address(header, FTLI_PURPOSE_RECLAIM, FTLI_LANE_NORMAL, ftli_header_parity(header));
     ftli_word_reclaiming(&header->word); /* after the purpose, by which await tells whose it is */
-    ftli_allocation_post(runtime->device, header);
+    ftli_allocation_post_reclaim(runtime->device, header);
 }
 
 /* DROPPED, nobody else's: whether the port may finish it itself. */
