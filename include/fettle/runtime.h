@@ -103,7 +103,7 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
 /* One request in, lines of text out, through write, on the calling thread; write may stop it (nonzero), and must not
  * close.
  *
- *   stats         one figure of ftl_stats a line
+ *   stats         one figure of ftl_stats a line; supervision, lanes and actors
  *   check         compares all counters with what is there: "good", or what is broken
  *   leaks         ftl_leak_scan, one row a line
  *   topology      groups, actors, and what differs from the standard

@@ -263,3 +263,79 @@ Test(simulation, the_steps_and_faults_are_bounded)
     cr_expect_eq(w->arrived, MESSAGES);
     destroy(w);
 }
+
+/* ---- no lane starves ---------------------------------------------------------------------------------------------------- */
+
+enum { URGENT = 150, PATIENT = 60 };
+
+typedef struct {
+    ftli_message message;
+    uint64_t receives_at_post, ahead;
+} patient;
+
+typedef struct {
+    ftli_actor *actor;
+    ftli_message urgent[URGENT];
+    patient patients[PATIENT];
+    uint64_t receives, posted, received, late;
+    bool over;
+} ward;
+
+/* The emergency lane is never empty: what comes out goes in again. Nothing fails: a receive that does has had its lane's turn. */
+static int on_ward_message(void *state, ftli_context *context, ftli_message *message)
+{
+    ward *w = state;
+    (void)context;
+    w->receives++;
+    if (message >= w->urgent && message < w->urgent + URGENT) {
+        if (!w->over)
+            ftli_actor_send(w->actor, FTLI_LANE_EMERGENCY, message);
+        return FTL_OK;
+    }
+    const patient *p = (const patient *)(const void *)message;
+    w->received++;
+    if (w->receives - p->receives_at_post > 64 * (p->ahead + 1) + 63)
+        w->late++;
+    return FTL_OK;
+}
+
+static void background_within_its_bound(uint64_t seed, bool faults)
+{
+    static const ftli_actor_operations operations = {.type = "ward", .on_message = on_ward_message};
+    static ward w;
+    w = (ward){.over = false};
+    const ftli_group_options group = {.name = "a", .count = 1};
+    const ftli_kernel_options options = {.groups = &group, .group_count = 1, .seed = seed, .simulated = true};
+    const ftli_actor_options add = {.operations = &operations, .state = &w, .group = "a"};
+    ftli_kernel *kernel;
+    cr_assert_eq(ftli_kernel_create(&options, &kernel), FTL_OK);
+    cr_assert_eq(ftli_kernel_add_actor(kernel, "ward", &add, &w.actor), FTL_OK);
+    cr_assert_eq(ftli_kernel_start(kernel), FTL_OK);
+    if (faults)
+        ftli_simulation_set_faults(kernel, &(ftli_simulation_faults){.late = 0.2});
+    for (unsigned i = 0; i < URGENT; i++)
+        ftli_actor_send(w.actor, FTLI_LANE_EMERGENCY, &w.urgent[i]);
+    uint64_t random = seed * 0x9e3779b97f4a7c15u | 1;
+    for (unsigned step = 0; w.received < PATIENT && step < 100000; step++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        for (uint64_t n = (random >> 33) % 8 == 0 ? (random >> 40) % 7 : 0; n != 0 && w.posted < PATIENT; n--) {
+            patient *p = &w.patients[w.posted];
+            *p = (patient){.receives_at_post = w.receives, .ahead = w.posted++ - w.received};
+            ftli_actor_send(w.actor, FTLI_LANE_BACKGROUND, &p->message);
+        }
+        cr_assert_eq(ftli_simulation_step(kernel), FTL_OK);
+    }
+    cr_assert_eq(w.received, PATIENT, "seed %lu: %lu of them", (unsigned long)seed, (unsigned long)w.received);
+    cr_assert_eq(w.late, 0, "seed %lu: %lu came later than their bound", (unsigned long)seed, (unsigned long)w.late);
+    cr_assert_gt(w.receives, (uint64_t)PATIENT * 32, "the emergency lane was served besides");
+    w.over = true;
+    cr_assert_eq(ftli_simulation_run_until_idle(kernel, FTLI_NEVER_NS, 0), FTL_OK);
+    cr_assert_eq(ftli_kernel_stop(kernel, 0), FTL_OK);
+    ftli_kernel_destroy(kernel);
+}
+
+Test(simulation, the_background_lane_keeps_its_bound_while_the_emergency_lane_is_full)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++)
+        background_within_its_bound(seed, seed % 2 == 0);
+}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -349,4 +350,76 @@ Test(threads, an_idle_thread_sleeps_and_a_timer_armed_from_outside_wakes_it)
     cr_assert_eq(ftli_kernel_stop(kernel, 0), FTL_OK);
     ftli_kernel_destroy(kernel);
     free(s);
+}
+
+/* ---- no lane starves ---------------------------------------------------------------------------------------------------- */
+
+enum { URGENT = 100, PATIENT = 100 };
+
+typedef struct {
+    ftli_message message;
+    uint64_t posted_at, ahead;   /* the poster's: receives once it was in, at most so many before it */
+    ftli_atomic_u64 received_at; /* 0: not yet */
+} patient;
+
+typedef struct {
+    ftli_actor *actor;
+    ftli_message urgent[URGENT];
+    patient patients[PATIENT];
+    ftli_atomic_u64 receives, received;
+    ftli_atomic_u32 over;
+} ward;
+
+/* The emergency lane is never empty: what comes out goes in again. */
+static int on_ward_message(void *state, ftli_context *context, ftli_message *message)
+{
+    ward *w = state;
+    (void)context;
+    ftli_u64_add_owner(&w->receives, 1);
+    if (message >= w->urgent && message < w->urgent + URGENT) {
+        if (ftli_u32_load_acquire(&w->over) == 0)
+            ftli_actor_send(w->actor, FTLI_LANE_EMERGENCY, message);
+        return FTL_OK;
+    }
+    patient *p = (patient *)(void *)message;
+    ftli_u64_store_release(&p->received_at, ftli_u64_load_relaxed(&w->receives));
+    (void)ftli_u64_fetch_add_seq_cst(&w->received, 1);
+    return FTL_OK;
+}
+
+/* Counted in receives, so however slow the machine is. */
+Test(threads, the_background_lane_keeps_its_bound_while_the_emergency_lane_is_full)
+{
+    static const ftli_actor_operations operations = {.type = "ward", .on_message = on_ward_message};
+    static ward w;
+    const ftli_group_options group = {.name = "a", .count = 2};
+    const ftli_kernel_options options = {.groups = &group, .group_count = 1};
+    const ftli_actor_options add = {.operations = &operations, .state = &w, .group = "a"};
+    ftli_kernel *kernel;
+    cr_assert_eq(ftli_kernel_create(&options, &kernel), FTL_OK);
+    cr_assert_eq(ftli_kernel_add_actor(kernel, "ward", &add, &w.actor), FTL_OK);
+    cr_assert_eq(ftli_kernel_start(kernel), FTL_OK);
+    for (unsigned i = 0; i < URGENT; i++)
+        ftli_actor_send(w.actor, FTLI_LANE_EMERGENCY, &w.urgent[i]);
+    for (uint64_t i = 0; i < PATIENT; i++) {
+        patient *p = &w.patients[i];
+        p->ahead = i - ftli_u64_load_seq_cst(&w.received);
+        ftli_actor_send(w.actor, FTLI_LANE_BACKGROUND, &p->message);
+        p->posted_at = ftli_u64_load_seq_cst(&w.receives); /* it was in by then, or earlier */
+        if (i % 10 == 9)
+            while (ftli_u64_load_seq_cst(&w.received) < i - 5)
+                (void)sched_yield();
+    }
+    while (ftli_u64_load_seq_cst(&w.received) < PATIENT)
+        (void)sched_yield();
+    ftli_u32_store_release(&w.over, 1);
+    for (unsigned i = 0; i < PATIENT; i++) {
+        const patient *p = &w.patients[i];
+        const uint64_t at = ftli_u64_load_acquire(&p->received_at);
+        cr_assert(at <= p->posted_at + 64 * (p->ahead + 1) + 63,
+                  "number %u: %lu receives after its post, %lu before it", i, (unsigned long)(at - p->posted_at),
+                  (unsigned long)p->ahead);
+    }
+    cr_assert_eq(ftli_kernel_stop(kernel, FTLI_NEVER_NS), FTL_OK);
+    ftli_kernel_destroy(kernel);
 }
