@@ -205,6 +205,7 @@ static void on_signal(int number)
         atomic_store(&handled, at + 1);
         ftl_tensor tensor = for_handler[at];
         EXPECT(ftl_tensor_alive(tensor));
+        EXPECT(ftl_tensor_bytes(tensor) != 0);
         EXPECT(ftl_tensor_retain(tensor) == FTL_OK);
         EXPECT(ftl_tensor_drop(tensor) == FTL_OK);
         EXPECT(ftl_tensor_drop(tensor) == FTL_OK);
@@ -232,22 +233,68 @@ static void *sends_signals(void *argument)
     return NULL;
 }
 
-Test(ports, a_signal_handler_may_drop_inside_of_any_call)
+static int finalizes_for_handler(ftl_tensor tensor, void *data, size_t bytes, void *user)
 {
-    ftl_runtime *runtime = laws_open(NULL);
+    (void)tensor;
+    (void)data;
+    (void)bytes;
+    atomic_fetch_add((atomic_uint *)user, 1);
+    return 0;
+}
+
+static void listen_to(struct target *target, pthread_t *sender)
+{
     struct sigaction action = {.sa_handler = on_signal};
-    struct target target = {.thread = pthread_self()};
-    pthread_t sender;
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    cr_assert_eq(pthread_create(sender, NULL, sends_signals, target), 0);
+}
+
+static void listen_no_more(struct target *target, pthread_t sender)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    atomic_store(&target->over, true);
+    (void)pthread_join(sender, NULL);
+    (void)sigaction(SIGUSR1, &action, NULL);
+}
+
+/* Small ones, with a finalizer each third, and one that all its pins are taken from in the handler. */
+static void stock_up(ftl_runtime *runtime, unsigned wanted, atomic_uint *finalized)
+{
     static const size_t sizes[] = {64, 500, 9000, 60000};
-    const unsigned wanted = LAWS_SANITIZED ? 300 : 2000;
+    ftl_tensor_options finalizer = {.finalizer = finalizes_for_handler, .finalizer_user = finalized};
     for (unsigned i = 0; i < wanted; i++)
-        for_handler[i] = laws_new(runtime, sizes[i % 4], NULL);
+        for_handler[i] = laws_new(runtime, sizes[i % 4], i % 3 == 0 ? &finalizer : NULL);
     pinned_for_handler = laws_new(runtime, 80, NULL);
     for (unsigned i = 0; i < wanted; i++)
         cr_assert_not_null(ftl_tensor_pin(pinned_for_handler));
     atomic_store(&made_for_handler, wanted);
-    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
-    cr_assert_eq(pthread_create(&sender, NULL, sends_signals, &target), 0);
+}
+
+static void settle_after_handler(ftl_runtime *runtime, uint64_t created, unsigned wanted, const atomic_uint *finalized)
+{
+    ftl_tensor_description d;
+    cr_assert_eq(ftl_tensor_describe(pinned_for_handler, &d), FTL_OK);
+    cr_assert_eq(d.pins, 0);
+    cr_assert_eq(ftl_tensor_drop(pinned_for_handler), FTL_OK);
+    laws_settle(runtime);
+    ftl_stats s = laws_stats(runtime);
+    cr_assert_eq(s.created, created);
+    cr_assert_eq(s.reclaimed, s.created);
+    cr_assert_eq(s.unpins_without_pin, 0);
+    cr_assert_eq(atomic_load(finalized), (wanted + 2) / 3);
+    laws_close(runtime);
+}
+
+static void drop_in_a_handler(const char *overrides)
+{
+    ftl_runtime *runtime = laws_open(overrides);
+    struct target target = {.thread = pthread_self()};
+    pthread_t sender;
+    atomic_uint finalized = 0;
+    static const size_t sizes[] = {64, 500, 9000, 60000};
+    const unsigned wanted = LAWS_SANITIZED ? 300 : 2000;
+    stock_up(runtime, wanted, &finalized);
+    listen_to(&target, &sender);
     uint64_t own = 0;
     uint64_t deadline_ns = ftli_clock_now_ns() + LAWS_PATIENCE_NS;
     while (atomic_load(&handler_drops) < wanted) {
@@ -256,20 +303,73 @@ Test(ports, a_signal_handler_may_drop_inside_of_any_call)
         own++;
         cr_assert_lt(ftli_clock_now_ns(), deadline_ns, "%lu of %u signals", atomic_load(&handler_drops), wanted);
     }
-    atomic_store(&target.over, true);
-    (void)pthread_join(sender, NULL);
-    action.sa_handler = SIG_IGN;
-    (void)sigaction(SIGUSR1, &action, NULL);
-    ftl_tensor_description d;
-    cr_assert_eq(ftl_tensor_describe(pinned_for_handler, &d), FTL_OK);
-    cr_assert_eq(d.pins, 0);
-    cr_assert_eq(ftl_tensor_drop(pinned_for_handler), FTL_OK);
-    laws_settle(runtime);
-    ftl_stats s = laws_stats(runtime);
-    cr_assert_eq(s.created, own + wanted + 1);
-    cr_assert_eq(s.reclaimed, s.created);
-    cr_assert_eq(s.unpins_without_pin, 0);
-    laws_close(runtime);
+    listen_no_more(&target, sender);
+    settle_after_handler(runtime, own + wanted + 1, wanted, &finalized);
+}
+
+Test(ports, a_signal_handler_may_drop_inside_of_any_call)
+{
+    drop_in_a_handler(NULL);
+}
+
+Test(ports, a_signal_handler_may_drop_where_every_drop_is_a_message)
+{
+    drop_in_a_handler("actors.cleanup.policy: message\n");
+}
+
+struct first_calls {
+    ftl_runtime *runtime;
+    atomic_bool there, go, done;
+    atomic_uint before; /* what was handled by then */
+    unsigned own;
+};
+
+static void *makes_its_first_calls(void *argument)
+{
+    struct first_calls *calls = argument;
+    atomic_store(&calls->there, true);
+    while (!atomic_load(&calls->go)) /* the signals come, and the handler may have the first call instead */
+        sched_yield();
+    for (unsigned i = 0; i < calls->own; i++)
+        EXPECT(ftl_tensor_drop(laws_new(calls->runtime, 100, NULL)) == FTL_OK);
+    unsigned before = atomic_load(&calls->before);
+    while (atomic_load(&handled) == before && before < atomic_load(&made_for_handler))
+        sched_yield();
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL); /* the sender goes on until it sees the end */
+    atomic_store(&calls->done, true);
+    return NULL;
+}
+
+/* A thread's first call takes it a port, and a handler that comes meanwhile calls too. */
+Test(ports, a_signal_handler_may_drop_inside_of_a_threads_first_call)
+{
+    const unsigned rounds = LAWS_SANITIZED ? 30 : 150;
+    ftl_runtime *runtime = laws_open(NULL);
+    atomic_uint finalized = 0;
+    uint64_t own = 0;
+    stock_up(runtime, 1200, &finalized);
+    for (unsigned round = 0; round < rounds; round++) {
+        struct target target = {.over = false};
+        struct first_calls calls = {.runtime = runtime, .own = 5};
+        pthread_t thread, sender;
+        cr_assert_eq(pthread_create(&thread, NULL, makes_its_first_calls, &calls), 0);
+        UNTIL(atomic_load(&calls.there));
+        target.thread = thread;
+        atomic_store(&calls.before, atomic_load(&handled));
+        listen_to(&target, &sender);
+        atomic_store(&calls.go, true);
+        UNTIL(atomic_load(&calls.done));
+        listen_no_more(&target, sender);
+        (void)pthread_join(thread, NULL);
+        own += calls.own;
+    }
+    cr_assert_leq(ftli_port_count(), 32, "%u ports", ftli_port_count());
+    while (atomic_load(&handled) < 1200) /* what no signal came for */
+        on_signal(SIGUSR1);
+    settle_after_handler(runtime, own + 1200 + 1, 1200, &finalized);
+    expect_nothing_failed();
 }
 
 /* ---- two runtimes ------------------------------------------------------------------------------------------------------ */
