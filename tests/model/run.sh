@@ -38,14 +38,17 @@ one() {
         return
         ;;
     esac
-    # Optimizing takes the compiler longer than it saves in a search of a few million states.
-    optimize=-O0
+    # Compiling takes longer than most searches. tcc takes a twentieth of gcc -O0, for a search that is a quarter slower.
+    # Compressed states take a third of the memory and half as long again.
+    build_by="$compiler -O0"
     if [ "$kind" = deep ]; then
-        optimize=-O2
+        build_by="$compiler -O2 -DCOLLAPSE"
+    elif command -v tcc >/dev/null; then
+        build_by=tcc
     fi
     # shellcheck disable=SC2086
     if ! { spin -a $defines "$here/$model.pml" &&
-        $compiler $optimize $build -DCOLLAPSE -DMEMLIM=$memory_mib -w -o pan pan.c; } >build.out 2>&1; then
+        $build_by $build -DMEMLIM=$memory_mib -w -o pan pan.c; } >build.out 2>&1; then
         echo "broken|0|0|$(head -3 build.out | tr '\n' ' ')" >result
         return
     fi
