@@ -6,9 +6,8 @@
 #define MESSAGE_TENSORS 2
 #define MESSAGE_BYTES   16
 #define HELP_SPINS      32
-#define TURN_BYTES      (UINT64_C(1) << 18) /* worth of drops: half a parcel */
-#define TURN_PAGES_BYTES \
-    (FTLI_PARCEL_BYTES - (UINT64_C(1) << 16)) /* they are few, so that each bears more of what a turn costs */
+/* Worth of drops: nearly a parcel, for each of them bears its share of what a turn costs. */
+#define TURN_BYTES (FTLI_PARCEL_BYTES - (UINT64_C(1) << 16))
 
 const char *ftli_cleanup_group(const struct ftl_runtime *runtime)
 {
@@ -80,7 +79,7 @@ bool ftli_turn_over(struct ftli_port *port, unsigned size_class, uint64_t bytes)
     struct ftli_cleanup_pending posted = ftli_cleanup_read_pending(&runtime->cleanup);
     uint64_t worth = ftli_outbox_worth(port) + posted.bytes + posted.tensors * FTLI_PARCEL_SHARE_BYTES;
     bool any = false;
-    if (worth >= (size_class != 0 ? TURN_BYTES : TURN_PAGES_BYTES)) {
+    if (worth >= TURN_BYTES) {
         (void)ftli_outbox_post(port);
         for (unsigned spins = 0; !any && spins < HELP_SPINS; spins++) {
             any = ftli_cleanup_help(&runtime->cleanup);
