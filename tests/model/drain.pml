@@ -4,10 +4,10 @@
  * A deferred drop reads the parity, counts itself in posted[parity] of its port, and is posted; the parity travels in the
  * header. The completer counts completed[parity] when it is done with a message; before that it counts what the
  * message cascades to, under the same parity. A pinned header is counted by its drop, and posted later by the unpin.
- * A drain, under a lock, does this twice: it flips the parity, and waits until completed of the old parity has reached
- * posted of it, summing completed first and posted (port by port) after it.
+ * A drain, under a lock, waits for the parity that is not current, until its completed has reached its posted, summing completed first
+ * and posted (port by port) after it; then it flips the parity, and waits for the other one in the same way.
  *
- * Why twice: a dropper that read the parity just before a flip counts in the old one, perhaps long after that drain has
+ * Why both: a dropper that read the parity just before a flip counts in the old one, perhaps long after that drain has
  * returned. A later drain that began after this drop returned would wait for the other parity only.
  *
  * With OUTBOX (policy message) the drops of port 0 lie in a parcel of their parity, which is posted when it is full; the tick and the
@@ -29,7 +29,7 @@
  * check: safety -DOUTBOX=1 -DAGAIN=1 -DHELP=1
  * check: liveness
  * deep:  safety -DDRAINS=3 -DPINNED=1 -DAGAIN=1
- * planted: BUG_ONE_FLIP       safety -DDRAINS=2 a drain flips the parity once and waits once (D1)
+ * planted: BUG_ONE_FLIP       safety -DDRAINS=2 a drain waits for the parity only that it has just left (D1)
  * planted: BUG_POSTED_FIRST   safety -DDRAINS=2 -DAGAIN=1 the drain sums posted before completed (D1)
  * planted: BUG_COUNT_LATE     safety -DAGAIN=1 a drop is counted after it is posted (D1)
  * planted: BUG_COUNT_AT_POST  safety -DPINNED=1 a pinned header is counted by the unpin, not by the drop (D1)
@@ -312,12 +312,8 @@ inline sum_posted() {
     sum = sum + cascaded[old]
 }
 
-/* Flips the parity and waits for what was counted under the old one. */
-inline flip_and_wait() {
-    atomic {
-        old = parity;
-        parity = 1 - old
-    }
+/* Waits for what was counted under a parity that is not the current one any more. */
+inline wait_for_old() {
     do
     ::
 #if OUTBOX && !defined(BUG_OUTBOX_LEFT)
@@ -354,10 +350,12 @@ proctype drainer() {
 #ifndef BUG_NO_LOCK
        atomic { !locked -> locked = true }
 #endif
-       flip_and_wait();
 #ifndef BUG_ONE_FLIP
-       flip_and_wait();
+       old = 1 - parity;
+       wait_for_old();
 #endif
+       atomic { old = parity; parity = 1 - old }
+       wait_for_old();
        atomic {
            assert((needed & ~done) == 0); /* D1 */
            needed = 0;
@@ -434,7 +432,7 @@ active proctype drainer() {
     atomic { old = parity; parity = 1 - old }
     pending[1 - old] == 0;
 #endif
-    atomic { old = parity; parity = 1 - old }
+    old = 1 - parity;
     pending[old] == 0;
     atomic { old = parity; parity = 1 - old }
     pending[old] == 0;
