@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks the memory orders of the lock-free parts with relacy, on the sources that ship.
 #
-#   run.sh [--verbose] [--all] FOLDER [test...]     builds in FOLDER; without names: every test here
+#   run.sh [--verbose] FOLDER [test...]     builds in FOLDER; without names: every test here
 #
 # A test says in its file's opening comment what must be found, one planted weakening a line:
 #
@@ -9,9 +9,6 @@
 #
 # With the atomic OPERATION (a name of runtime/base/atomics.h without ftli_, or membarrier) of FUNCTION weakened to ORDER, where it is
 # stronger, TEST must fail. Nothing is built anew for that: the machine weakens the calls of these places while it runs.
-#
-# --all: besides, each place alone is weakened by each step, in every test that comes there: what nothing finds is listed. That is either
-# an order that is stronger than it need be (free on x86-64), or a test that is too small.
 #
 # Exit status: 0 all well; 1 an error, or a planted weakening that was not found; 77 relacy or a tool is missing.
 set -eu
@@ -61,13 +58,12 @@ if [ "${1:-}" = --one ]; then
     exit 0
 fi
 
-verbose=no all=no folder=
+verbose=no folder=
 while [ $# -gt 0 ]; do
     case $1 in
     --verbose) verbose=yes ;;
-    --all) all=yes ;;
     -h | --help)
-        sed -n '2,19s/^# \{0,1\}//p' "$0"
+        sed -n '2,16s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *)
@@ -221,20 +217,4 @@ while read -r name; do
     [ -z "$failures" ] || printf '%s\n' "$failures" | sed '/^$/d'
 done <names
 echo "$((checked - started)) s of checks, $((ended - checked)) s of planted weakenings"
-
-# ---- every place ----------------------------------------------------------------------------------------------------------------
-
-if [ $all = yes ]; then
-    echo "not found, each alone:"
-    sort -u names | while read -r name; do
-        ./relacy --test "$name" --sites --share 0.2 | sort -u | while read -r call; do
-            for order in relaxed acquire release acq_rel; do
-                ./relacy --test "$name" --share 0.5 --weaken "$call=$order" >one.out 2>&1 && weaker=yes || weaker=no
-                echo "$call $order $weaker"
-            done
-        done
-    done | sort -u | awk '$3 == "no" { found[$1 " " $2] = 1 } { all[$1 " " $2] = 1 }
-        END { for (i in all) if (!(i in found)) print i }' | sort >not_found
-    awk 'NR == FNR { where[$1] = $0; next } { print $2 ": " where[$1] }' sites not_found
-fi
 exit $failed
