@@ -76,7 +76,7 @@ static int open_inside(struct ftl_runtime *runtime, const ftl_scope_options *opt
 int ftl_scope_open(ftl_runtime *runtime, const ftl_scope_options *options, ftl_scope *out)
 {
     static const ftl_scope_options none;
-    uint64_t id;
+    uint64_t id = 0;
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
     if (options == NULL)
