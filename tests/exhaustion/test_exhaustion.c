@@ -7,14 +7,17 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fettle/actor.h>
 #include <fettle/fettle.h>
 
 #include "tests/exhaustion/inject.h"
@@ -24,6 +27,7 @@ enum {
     BROKEN = 1,
     NOT_REACHED = 2,
     TENSORS = 1500,
+    MESSAGES = 50,
     CHILD_SECONDS = 60, /* a deadlock is a failure; it is ended after this */
     AFTER_THE_LAST = 3, /* runs in a row in which there was no n-th request: that was all */
 };
@@ -31,9 +35,10 @@ enum {
 static struct {
     ftl_tensor tensors[TENSORS];
     unsigned count;
-    unsigned refused; /* calls that answered with an error */
-    unsigned finalized, failed_once;
+    unsigned refused;         /* calls that answered with an error */
+    unsigned with_finalizers; /* tensors that have one */
 } scene;
+static atomic_uint finalized, received, heard; /* finalizers that worked, messages, what a route said */
 
 static void broken(const char *format, ...)
 {
@@ -73,7 +78,7 @@ static int finalizer(ftl_tensor tensor, void *data, size_t bytes, void *user)
     (void)tensor, (void)data, (void)bytes;
     if ((*times)++ == 0)
         return FTL_EBUSY;
-    scene.finalized++;
+    atomic_fetch_add(&finalized, 1);
     return FTL_OK;
 }
 
@@ -105,6 +110,7 @@ static void make_special(ftl_runtime *runtime)
         keep(status, tensor, "new with options");
         if (status != FTL_OK)
             continue;
+        scene.with_finalizers += options.finalizer != NULL;
         const int64_t part = 1;
         keep(ftl_tensor_view(tensor, 0, 1, &part, NULL, &view), view, "view");
         if (i > 0 && scene.count > 2)
@@ -115,7 +121,7 @@ static void make_special(ftl_runtime *runtime)
 static void use_scopes(ftl_runtime *runtime)
 {
     ftl_scope scope = {0};
-    ftl_scope_options scope_options = {.label = "request"};
+    ftl_scope_options scope_options = {.label = "request", .soft_bytes = 10000, .deadline_ns = INT64_C(1000000000000)};
     if (!made(ftl_scope_open(runtime, &scope_options, &scope), "scope_open"))
         return;
     for (unsigned i = 0; i < 300; i++) {
@@ -130,8 +136,87 @@ static void use_scopes(ftl_runtime *runtime)
         broken("scope_end");
 }
 
+/* Each message is said aloud, and a route tells the other actor; one of them fails the first time it comes. */
+static int receive(void *state, const ftl_context *context, ftl_message *message)
+{
+    (void)state;
+    if ((message->flags & FTL_MESSAGE_ROUTED) != 0) {
+        atomic_fetch_add(&heard, (unsigned)((ftl_routed *)(void *)message)->count);
+        return FTL_OK;
+    }
+    if (message->type++ == 10)
+        return FTL_EBUSY;
+    context->log(context, 2, "received");
+    atomic_fetch_add(&received, 1);
+    return FTL_OK;
+}
+
+static const ftl_actor_type types[] = {{.name = "worker", .state_bytes = 100, .receive = receive}};
+#define ACTORS                                                                      \
+    "actors.worker: {type: worker, threads: service}\nactors.ear: {type: worker}\n" \
+    "routes: [{when: worker.warning, tell: ear, do: listen}]\n"
+
+static int ignore_text(const char *text, size_t n, void *user)
+{
+    (void)text, (void)n, (void)user;
+    return 0;
+}
+
+static void ignore_event(const ftl_event *event, void *user)
+{
+    (void)event, (void)user;
+}
+
+/* All are received, also by an actor that is restarted meanwhile, and all of it is told. */
+static void send_messages(ftl_runtime *runtime)
+{
+    static ftl_message messages[MESSAGES];
+    ftl_actor worker;
+    if (ftl_actor_find(runtime, "worker", &worker) != FTL_OK)
+        broken("actor_find");
+    (void)made(ftl_runtime_control(runtime, "kill worker", ignore_text, NULL), "kill");
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        messages[i] = (ftl_message){.type = i};
+        if (ftl_actor_send(worker, i % 4, &messages[i]) != FTL_OK)
+            broken("send");
+    }
+    while (atomic_load(&received) != MESSAGES || atomic_load(&heard) != MESSAGES)
+        (void)sched_yield(); /* if that is never so, the alarm ends it */
+}
+
+static void use_actors(ftl_runtime *runtime)
+{
+    uint64_t all = 0, pressure = 0;
+    (void)made(ftl_subscribe(runtime, FTL_EVENT_LOG | FTL_EVENT_ACTOR, ignore_event, NULL, &all), "subscribe");
+    (void)made(ftl_pressure_subscribe(runtime, ignore_event, NULL, &pressure), "pressure_subscribe");
+    send_messages(runtime);
+    if (all != 0 && ftl_unsubscribe(runtime, all) != FTL_OK)
+        broken("unsubscribe");
+    if (pressure != 0 && ftl_unsubscribe(runtime, pressure) != FTL_OK)
+        broken("unsubscribe of pressure");
+}
+
+/* Of a drop that is over at once, and of one whose finalizer works at the second time. */
+static void await_some(ftl_runtime *runtime)
+{
+    static unsigned times[6];
+    for (unsigned i = 0; i < 6; i++) {
+        ftl_tensor_options options = {.finalizer = i % 2 == 0 ? NULL : finalizer, .finalizer_user = &times[i]};
+        ftl_tensor tensor;
+        times[i] = 0;
+        if (!made(ftl_bytes_new(runtime, i < 3 ? 100 : 400000, &options, &tensor), "new to await"))
+            continue;
+        scene.with_finalizers += options.finalizer != NULL;
+        if (ftl_tensor_drop(tensor) != FTL_OK)
+            broken("drop before await");
+        if (ftl_tensor_await(tensor, -1) != FTL_OK)
+            broken("await");
+    }
+}
+
 static void ask(ftl_runtime *runtime)
 {
+    static const char *const requests[] = {"stats", "leaks", "topology", "quarantine"};
     ftl_stats stats;
     ftl_leak_report *report = NULL;
     ftl_defragment_options purge = {.purge = true};
@@ -141,6 +226,8 @@ static void ask(ftl_runtime *runtime)
     if (made(ftl_leak_scan(runtime, NULL, &report), "leak_scan"))
         ftl_leak_report_free(report);
     (void)made(ftl_defragment(runtime, &purge, &result), "defragment");
+    for (unsigned i = 0; i < sizeof requests / sizeof *requests; i++)
+        (void)made(ftl_runtime_control(runtime, requests[i], ignore_text, NULL), requests[i]);
 }
 
 static void *drop_half(void *user)
@@ -181,19 +268,27 @@ static void check(ftl_runtime *runtime)
         broken("%llu created, %llu live, %llu pending, %llu reclaimed, %llu quarantined",
                (unsigned long long)stats.created, (unsigned long long)stats.live, (unsigned long long)stats.pending,
                (unsigned long long)stats.reclaimed, (unsigned long long)stats.quarantined);
+    if (atomic_load(&finalized) != scene.with_finalizers)
+        broken("%u finalizers worked, of %u tensors", atomic_load(&finalized), scene.with_finalizers);
 }
 
 static void play(const char *overrides)
 {
-    ftl_open_options options = {.overrides = overrides};
+    ftl_open_options options = {
+        .overrides = overrides, .actor_types = types, .actor_type_count = sizeof types / sizeof *types};
     ftl_close_report report;
     ftl_runtime *runtime = NULL;
     memset(&scene, 0, sizeof scene);
+    atomic_store(&finalized, 0);
+    atomic_store(&received, 0);
+    atomic_store(&heard, 0);
     if (!made(ftl_runtime_open_with(&options, &runtime), "open"))
         return;
     make_many(runtime);
     make_special(runtime);
     use_scopes(runtime);
+    use_actors(runtime);
+    await_some(runtime);
     ask(runtime);
     drop_all();
     check(runtime);
@@ -263,7 +358,7 @@ static void fail_each(const char *overrides, bool for_good)
 }
 
 /* So that a new which finds nothing does not wait long for it, 600 times. */
-#define IMPATIENT "actors.allocation.wait: 1ms\n"
+#define IMPATIENT ACTORS "actors.allocation.wait: 1ms\n"
 
 Test(exhaustion, each_request_fails_once)
 {
@@ -278,4 +373,9 @@ Test(exhaustion, each_request_and_all_after_it_fail)
 Test(exhaustion, each_request_fails_once_where_every_drop_is_a_message)
 {
     fail_each(IMPATIENT "actors.cleanup.policy: message\n", false);
+}
+
+Test(exhaustion, each_request_and_all_after_it_fail_where_every_drop_is_a_message)
+{
+    fail_each(IMPATIENT "actors.cleanup.policy: message\n", true);
 }
