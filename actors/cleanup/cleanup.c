@@ -65,6 +65,15 @@ void ftli_cleanup_read_backlog(const struct ftli_cleanup *cleanup, struct ftli_c
         .messages = pending.tensors, .bytes = pending.bytes, .oldest_ns = figures.oldest_ns};
 }
 
+uint64_t ftli_cleanup_oldest_ns(const struct ftli_cleanup *cleanup)
+{
+    ftli_actor_figures figures;
+    ftli_actor_read(cleanup->actor, &figures);
+    uint64_t finalizers_ns = ftli_finalizers_oldest_ns(cleanup);
+    bool is_older = finalizers_ns != 0 && (figures.oldest_ns == 0 || finalizers_ns < figures.oldest_ns);
+    return is_older ? finalizers_ns : figures.oldest_ns;
+}
+
 void ftli_cleanup_hurry(struct ftli_cleanup *cleanup)
 {
     ftli_actor_run_within(cleanup->actor, 0); /* the tick too: what came back in parcels */
@@ -149,12 +158,6 @@ void ftli_cleanup_complete(struct ftli_cleanup *cleanup, struct ftli_header *hea
     ftli_allocation_post(cleanup->device, header);
 }
 
-static void send_finalize(struct ftli_cleanup *cleanup, struct ftli_header *header, unsigned lane)
-{
-    struct ftli_finalizer_worker *worker = &cleanup->workers[cleanup->next_worker++ % cleanup->worker_count];
-    ftli_actor_post(worker->actor, lane, &header->u.link);
-}
-
 static uint64_t retry_delay_ns(const struct ftli_cleanup *cleanup, uint32_t attempts)
 {
     double delay = (double)cleanup->settings->retry_first_ns;
@@ -219,7 +222,7 @@ static int on_tick(void *state, ftli_context *context)
         uint32_t due_ms = ftli_u32_load_relaxed(&ftli_cleanup_extension(cleanup, header)->due_ms);
         if (due_ms <= now_ms) {
             ftli_u64_add_owner(&cleanup->waiting_count, UINT64_MAX);
-            send_finalize(cleanup, header, is_last_try(cleanup, header, now_ns) ? FTLI_LANE_EMERGENCY : FTLI_LANE_HIGH);
+            ftli_finalizers_add(cleanup, header, is_last_try(cleanup, header, now_ns));
         } else {
             link->next = cleanup->waiting;
             cleanup->waiting = link;
@@ -236,7 +239,7 @@ static int on_tick(void *state, ftli_context *context)
 static void begin(struct ftli_cleanup *cleanup, struct ftli_header *header)
 {
     if ((flags_of(header) & (FTLI_HEADER_FINALIZER | FTLI_HEADER_FINALIZED)) == FTLI_HEADER_FINALIZER)
-        send_finalize(cleanup, header, FTLI_LANE_HIGH);
+        ftli_finalizers_add(cleanup, header, false);
     else
         finish(cleanup, header);
 }
@@ -307,6 +310,7 @@ static void after_batch(void *state, ftli_context *context)
 {
     struct ftli_cleanup *cleanup = state;
     (void)context;
+    ftli_finalizers_deal(cleanup);
     (void)ftli_allocation_collect(cleanup->device);
     if (ftli_cleanup_is_at_once(cleanup))
         put_by(cleanup);
@@ -325,7 +329,7 @@ static int start(void *state, ftli_context *context)
 {
     struct ftli_cleanup *cleanup = state;
     (void)context;
-    if (cleanup->waiting != NULL)
+    if (cleanup->waiting != NULL || cleanup->finalizers.first != NULL)
         ftli_actor_run_within(cleanup->actor, 0);
     return FTL_OK;
 }
@@ -337,48 +341,5 @@ const ftli_actor_operations ftli_cleanup_operations = {
     .on_item = on_item,
     .on_tick = on_tick,
     .after_batch = after_batch,
-    .restartable = true,
-};
-
-/* ---- a finalizer's worker ---------------------------------------------------------------------------------------------- */
-
-static int finalizer_on_message(void *state, ftli_context *context, ftli_message *message)
-{
-    (void)state;
-    (void)context;
-    (void)message;
-    return FTL_OK;
-}
-
-static int finalizer_on_item(void *state, ftli_context *context, unsigned lane, ftli_link *item)
-{
-    struct ftli_finalizer_worker *worker = state;
-    struct ftli_cleanup *cleanup = worker->cleanup;
-    struct ftli_header *header = ftli_header_of_link(item);
-    struct ftli_extension *extension = ftli_cleanup_extension(cleanup, header);
-    ftl_finalizer finalizer = (ftl_finalizer)(uintptr_t)ftli_pointer_load_acquire(&extension->finalizer);
-    ftl_tensor tensor = {ftli_table_handle(cleanup->table, header)};
-    (void)context;
-    (void)lane;
-    int status = finalizer(tensor, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data),
-                           ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
-                           ftli_pointer_load_acquire(&extension->finalizer_user));
-    if (ftli_kernel_is_forked(cleanup->kernel)) /* the child's copy: the tensor is the parent's */
-        return FTL_ENOTSUP;
-    ftli_u64_add_owner(&worker->calls, 1);
-    if (status != 0) {
-        ftli_u64_add_owner(&worker->failures, 1);
-        ftli_u32_store_release(&extension->last_status, (uint32_t)status);
-    }
-    ftli_header_address(header, status == 0 ? FTLI_PURPOSE_FINALIZED : FTLI_PURPOSE_FAILED, ftli_header_lane(header),
-                        ftli_header_parity(header));
-    ftli_actor_post(cleanup->actor, FTLI_LANE_HIGH, item);
-    return FTL_OK;
-}
-
-const ftli_actor_operations ftli_finalizer_operations = {
-    .type = "finalizer",
-    .on_message = finalizer_on_message,
-    .on_item = finalizer_on_item,
     .restartable = true,
 };

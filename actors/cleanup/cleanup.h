@@ -25,9 +25,20 @@ struct ftli_cleanup;
 
 /* One a thread of the finalizers' group: a finalizer that stalls holds up its worker and nobody else. */
 struct ftli_finalizer_worker {
+    ftli_route called; /* headers are there to be taken */
     struct ftli_cleanup *cleanup;
     ftli_actor *actor;
     ftli_atomic_u64 calls, failures;
+    ftli_atomic_u64 posted_ns; /* of the header whose finalizer runs; 0: none runs */
+};
+
+/* Headers whose finalizers are to be called (finalizers.c): the cleanup lays them out in order, whichever worker is free takes the next. */
+enum { FTLI_FINALIZERS_READY = 64 };
+struct ftli_finalizers {
+    ftli_link *first, *last;                /* the cleanup's alone: what the ring has no room for yet */
+    FTLI_ALIGNED(64) ftli_atomic_u64 dealt; /* ever; the cleanup's. pairs: finalizers-dealt */
+    ftli_atomic_pointer ready[FTLI_FINALIZERS_READY];
+    FTLI_ALIGNED(64) ftli_atomic_u64 taken; /* ever; by any worker. pairs: finalizers-taken */
 };
 
 /* ---- parcels: policy message ------------------------------------------------------------------------------------------
@@ -109,6 +120,7 @@ struct ftli_cleanup {
     uint64_t at_once_bytes, emergency_bytes; /* committed: the shares of the limit that the topology gives */
     uint32_t worker_count;
     struct ftli_finalizer_worker workers[FTLI_FINALIZER_WORKERS_MOST];
+    struct ftli_finalizers finalizers;
     struct ftli_counters counters; /* the actor's: cascades' drops, quarantine */
     /* A reference that a link or a view held, given up by the cleanup; the drop's parity is inherited. */
     void (*drop_reference)(void *user, uint64_t tensor, uint32_t parity);
@@ -117,7 +129,6 @@ struct ftli_cleanup {
     ftli_route *completed;      /* a run completed some; NULL: nobody is told */
     /* the actor's alone */
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
-    uint32_t next_worker;
     bool cascaded;      /* in this run */
     uint64_t done_told; /* `done` as of the last run that told of it */
     /* read by any */
@@ -134,6 +145,9 @@ struct ftli_cleanup {
 
 extern const ftli_actor_operations ftli_cleanup_operations;
 extern const ftli_actor_operations ftli_finalizer_operations;
+
+/* A worker whose actor there is: from here on it may be called. */
+void ftli_finalizers_attach(struct ftli_cleanup *, struct ftli_finalizer_worker *, ftli_actor *);
 
 void ftli_cleanup_init(struct ftli_cleanup *, const struct ftli_cleanup_settings *);
 /* After init: whose memory it gives back. */
@@ -187,5 +201,7 @@ struct ftli_cleanup_backlog {
     uint64_t oldest_ns; /* when the oldest was posted, on the kernel's clock; 0: none waits */
 };
 void ftli_cleanup_read_backlog(const struct ftli_cleanup *, struct ftli_cleanup_backlog *out);
+/* When the oldest was posted that waits for the cleanup or for a finalizer's worker, or whose finalizer runs; 0: none. */
+uint64_t ftli_cleanup_oldest_ns(const struct ftli_cleanup *);
 
 #endif

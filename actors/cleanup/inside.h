@@ -23,6 +23,12 @@ void ftli_cleanup_quarantine(struct ftli_cleanup *, struct ftli_header *, const 
 /* The receiver's side of a retry: it is ours again, and counted as pending. */
 void ftli_cleanup_take_out(struct ftli_cleanup *, struct ftli_header *);
 
+/* Its finalizer is to be called; before all others that no worker can see yet, if it is urgent. */
+void ftli_finalizers_add(struct ftli_cleanup *, struct ftli_header *, bool is_urgent);
+/* At the end of a run: as many as there is room for can be taken, and all workers hear of it. */
+void ftli_finalizers_deal(struct ftli_cleanup *);
+uint64_t ftli_finalizers_oldest_ns(const struct ftli_cleanup *); /* 0: none; any thread */
+
 /* What a completion must look like, of a header that is RECLAIMING. */
 bool ftli_cleanup_is_valid(const struct ftli_cleanup *, const struct ftli_header *);
 /* A header that is RECLAIMING and has nothing left to finish: validated, then to its shard, or to the quarantine. */

@@ -259,12 +259,13 @@ static int add_finalizers(struct ftl_runtime *runtime)
     for (uint32_t i = 0; i < workers; i++) {
         char name[24] = "finalizer-";
         name[10] = (char)('a' + i);
-        cleanup->workers[i].cleanup = cleanup;
+        ftli_actor *actor;
         ftli_actor_options options = {
             .operations = &ftli_finalizer_operations, .state = &cleanup->workers[i], .group = group->name};
-        int status = ftli_kernel_add_actor(runtime->kernel, name, &options, &cleanup->workers[i].actor);
+        int status = ftli_kernel_add_actor(runtime->kernel, name, &options, &actor);
         if (status != FTL_OK)
             return status;
+        ftli_finalizers_attach(cleanup, &cleanup->workers[i], actor);
         cleanup->worker_count = i + 1;
     }
     return FTL_OK;

@@ -158,11 +158,9 @@ static void read_latencies(struct ftl_runtime *runtime, ftl_stats *out)
     out->reclaim_p50_ns = ftli_histogram_quantile(&all, 0.50);
     out->reclaim_p99_ns = ftli_histogram_quantile(&all, 0.99);
     out->reclaim_max_ns = all.most_ns;
-    ftli_actor_figures figures;
-    ftli_actor_read(runtime->cleanup.actor, &figures);
     struct ftli_parcels_sum parcels;
     ftli_parcels_sum(&runtime->cleanup, &parcels);
-    uint64_t oldest_ns = figures.oldest_ns;
+    uint64_t oldest_ns = ftli_cleanup_oldest_ns(&runtime->cleanup);
     if (parcels.oldest_ns != 0 && (oldest_ns == 0 || parcels.oldest_ns < oldest_ns))
         oldest_ns = parcels.oldest_ns;
     uint64_t now_ns = ftli_kernel_coarse_ns(runtime->kernel);

@@ -524,3 +524,85 @@ Test(retry, by_many_operators_at_once_each_tensor_ends_once)
     cr_assert_eq(laws_stats(ward.runtime).quarantined, 0);
     laws_close(ward.runtime);
 }
+
+/* ---- one that does not return ------------------------------------------------------------------------------------------ */
+
+struct gate {
+    atomic_bool entered, open;
+    atomic_int passed;
+};
+
+static int stands_until_told(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct gate *gate = user;
+    (void)tensor, (void)data, (void)bytes;
+    atomic_store(&gate->entered, true);
+    UNTIL(atomic_load(&gate->open));
+    return 0;
+}
+
+static int passes(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct gate *gate = user;
+    (void)tensor, (void)data, (void)bytes;
+    atomic_fetch_add(&gate->passed, 1);
+    return 0;
+}
+
+/* More than the workers can see at once. */
+static void all_others_pass(struct gate *gate, ftl_runtime *runtime, const ftl_tensor *before)
+{
+    enum { OTHERS = 3 * FTLI_FINALIZERS_READY };
+    ftl_tensor others[OTHERS];
+    for (unsigned i = 0; i < OTHERS; i++)
+        others[i] = make(runtime, passes, gate);
+    if (before != NULL)
+        cr_assert_eq(ftl_tensor_drop(*before), FTL_OK);
+    for (unsigned i = 0; i < OTHERS; i++)
+        cr_assert_eq(ftl_tensor_drop(others[i]), FTL_OK);
+    for (unsigned i = 0; i < OTHERS; i++)
+        cr_assert_eq(ftl_tensor_await(others[i], -1), FTL_OK);
+    cr_assert_eq(gate->passed, OTHERS);
+}
+
+static void one_stands(bool in_a_burst)
+{
+    static struct gate gate;
+    ftl_runtime *runtime = laws_open("threads.finalizers.count: 2\nactors.cleanup.deadline: 1h\n");
+    ftl_tensor stands = make(runtime, stands_until_told, &gate);
+    if (!in_a_burst) {
+        cr_assert_eq(ftl_tensor_drop(stands), FTL_OK);
+        UNTIL(atomic_load(&gate.entered));
+    }
+    all_others_pass(&gate, runtime, in_a_burst ? &stands : NULL);
+    UNTIL(atomic_load(&gate.entered));
+    ftl_stats stats = laws_stats(runtime);
+    cr_assert_eq(stats.pending, 1, "%llu wait", (unsigned long long)stats.pending);
+    UNTIL(laws_stats(runtime).oldest_pending_ns > 0);
+    atomic_store(&gate.open, true);
+    cr_assert_eq(ftl_tensor_await(stands, -1), FTL_OK);
+    laws_close(runtime);
+}
+
+Test(finalizers, one_that_does_not_return_holds_up_no_other)
+{
+    one_stands(false);
+}
+
+Test(finalizers, one_that_does_not_return_holds_up_no_other_of_its_batch)
+{
+    one_stands(true);
+}
+
+/* In the place of its first receive: what made it receive was for it alone, and is with the other worker all the same. */
+Test(finalizers, a_worker_that_goes_down_leaves_all_to_the_other)
+{
+    struct gate gate = {.passed = 0};
+    ftl_runtime *runtime = laws_open("threads.finalizers.count: 2\nsupervision.restarts: 0\n");
+    cr_assert_eq(ftl_runtime_control(runtime, "kill finalizer-a", ignore_text, NULL), FTL_OK, "%s", ftl_last_error());
+    all_others_pass(&gate, runtime, NULL);
+    UNTIL(ftli_actor_is_down(runtime->cleanup.workers[0].actor));
+    gate.passed = 0;
+    all_others_pass(&gate, runtime, NULL);
+    laws_close(runtime);
+}
