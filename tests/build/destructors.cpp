@@ -1,11 +1,12 @@
-// Drops where C++ makes them: in the destructors of thread_local and static objects, in unwinding, and by std::thread in numbers. Exit 0: each tensor
-// was reclaimed once.
+// Drops where C++ makes them: in the destructors of thread_local and static objects, in unwinding, and by std::thread in numbers; and fork and close in
+// such a destructor. Exit 0: each tensor was reclaimed once.
 #include <fettle/fettle.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -128,6 +129,85 @@ void outlive()
     made--; // the runtime took it away, without its finalizer
 }
 
+// What a thread does last, in a destructor that was there before it touched the library, while others are inside it.
+struct Last {
+    enum Kind { NOTHING, FORKS, CLOSES };
+    Kind what = NOTHING;
+    ftl_runtime *own = nullptr;
+    ~Last();
+};
+
+void fork_here(ftl_runtime *own)
+{
+    const pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child == 0) {
+        alarm(30);
+        ftl_tensor tensor;
+        ftl_runtime *other;
+        check(ftl_bytes_new(own, 10, nullptr, &tensor) == FTL_ENOTSUP, "new in the parent's runtime");
+        check(ftl_runtime_open(nullptr, &other) == FTL_OK, "open in the child");
+        check(ftl_bytes_new(other, 5000, nullptr, &tensor) == FTL_OK && ftl_tensor_drop(tensor) == FTL_OK, "the child's tensor");
+        check(ftl_runtime_close(other, nullptr) == FTL_OK, "close in the child");
+        std::_Exit(0);
+    }
+    int status;
+    check(waitpid(child, &status, 0) == child && status == 0, "the child");
+}
+
+void close_here(ftl_runtime *own)
+{
+    ftl_close_report report;
+    int status;
+    do
+        status = ftl_runtime_close(own, &report);
+    while (status == FTL_EBUSY); // a call of another thread was stopped in its middle
+    check(status == FTL_OK && report.undone == 0, "close");
+    ftl_leak_report_free(report.leaks); // what others had in hand
+}
+
+Last::~Last()
+{
+    if (what == FORKS)
+        fork_here(own);
+    else if (what == CLOSES)
+        close_here(own);
+}
+
+thread_local Last last;
+
+void end_with(ftl_runtime *own, Last::Kind what)
+{
+    last.what = what;
+    last.own = own;
+    ftl_tensor tensor;
+    check(ftl_bytes_new(own, 100, nullptr, &tensor) == FTL_OK && ftl_tensor_drop(tensor) == FTL_OK, "before its last");
+}
+
+void be_busy(ftl_runtime *own)
+{
+    ftl_tensor tensor;
+    int status;
+    while ((status = ftl_bytes_new(own, 5000, nullptr, &tensor)) == FTL_OK)
+        (void)ftl_tensor_drop(tensor);
+    check(status == FTL_ECLOSED, "new");
+}
+
+void fork_and_close_in_destructors()
+{
+    for (unsigned round = 0; round < 10; round++) {
+        ftl_runtime *own;
+        check(ftl_runtime_open(nullptr, &own) == FTL_OK, "open");
+        std::vector<std::thread> busy;
+        for (unsigned i = 0; i < 3; i++)
+            busy.emplace_back(be_busy, own);
+        std::thread(end_with, own, Last::FORKS).join();
+        std::thread(end_with, own, Last::CLOSES).join();
+        for (std::thread &thread : busy)
+            thread.join();
+    }
+}
+
 } // namespace
 
 int main()
@@ -136,6 +216,7 @@ int main()
     check(ftl_runtime_open(nullptr, &runtime) == FTL_OK, "open");
     run_threads();
     outlive();
+    fork_and_close_in_destructors();
     of_program.tensor = new Tensor(4000);
     of_thread.tensor = new Tensor(70000);
     return 0;

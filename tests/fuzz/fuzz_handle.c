@@ -1,5 +1,5 @@
-/* Any 64 bits as a handle, through the whole API, between calls that are right: what is not a living tensor's handle is refused, and
- * what is alive is what the model says.
+/* Any 64 bits as a handle of a tensor or a scope, as a subscription, and after "retry", through the whole API, between calls that are
+ * right: what is not a living one's is refused, and what is alive is what the model says.
  *
  * Input  a step a byte: the low half says what, the high half which of eight tensors; some steps read more bytes. */
 #include <fettle/fettle.h>
@@ -15,6 +15,9 @@ struct model {
 
 static ftl_runtime *runtime;
 static struct model models[TENSORS];
+static ftl_scope scope; /* open, or one that has ended */
+static bool scope_is_open;
+static uint64_t subscription;
 
 struct input {
     const uint8_t *data;
@@ -68,6 +71,108 @@ static void try_forged(ftl_tensor forged)
     int status = ftl_tensor_await(forged, 0); /* it may be a drop that is pending */
     FUZZ_REQUIRE(status == FTL_OK || status == FTL_ESTALE || status == FTL_ETIMEDOUT, "await");
     FUZZ_REQUIRE(ftl_tensor_drop(forged) != FTL_OK || forged.id == 0, "drop");
+}
+
+static int ignore_text(const char *text, size_t n, void *user)
+{
+    (void)text, (void)n, (void)user;
+    return 0;
+}
+
+static void ignore_event(const ftl_event *event, void *user)
+{
+    (void)event, (void)user;
+}
+
+/* Nothing was ever given up into quarantine. */
+static void try_retry(uint64_t any)
+{
+    char request[40];
+    (void)snprintf(request, sizeof request, "retry 0x%llx", (unsigned long long)any);
+    int status = ftl_runtime_control(runtime, request, ignore_text, NULL);
+    FUZZ_REQUIRE(status == FTL_EINVAL || status == FTL_ESTALE || status == FTL_EBUSY, "retry");
+}
+
+static void try_subscription(uint64_t any)
+{
+    if (any != subscription)
+        FUZZ_REQUIRE(ftl_unsubscribe(runtime, any) == FTL_ESTALE, "unsubscribe");
+}
+
+static void try_forged_scope(ftl_scope forged)
+{
+    ftl_tensor_options options = {.scope = forged};
+    ftl_scope_options inside = {.parent = forged};
+    ftl_scope_description description;
+    ftl_tensor out = {0};
+    ftl_scope child = {0};
+    uint64_t dropped = 7;
+    if (forged.id == 0 || (scope_is_open && forged.id == scope.id))
+        return;
+    FUZZ_REQUIRE(ftl_scope_keep(forged, models[0].tensor) == FTL_ESTALE, "keep");
+    FUZZ_REQUIRE(ftl_scope_stats(forged, &description) == FTL_ESTALE, "scope_stats");
+    FUZZ_REQUIRE(ftl_scope_end(forged, &dropped) == FTL_ESTALE && dropped == 7, "scope_end");
+    FUZZ_REQUIRE(ftl_scope_open(runtime, &inside, &child) == FTL_ESTALE && child.id == 0, "open as a child");
+    FUZZ_REQUIRE(ftl_bytes_new(runtime, 10, &options, &out) == FTL_ESTALE && out.id == 0, "new in a scope");
+    (void)ftl_scope_swap(forged);
+    (void)ftl_bytes_new(runtime, 10, NULL, &out); /* one of another runtime's does not count here */
+    FUZZ_REQUIRE(ftl_scope_swap((ftl_scope){0}).id == forged.id, "swap");
+    if (out.id != 0)
+        FUZZ_REQUIRE(ftl_tensor_drop(out) == FTL_OK, "drop");
+}
+
+static void end_scope(void)
+{
+    FUZZ_REQUIRE((ftl_scope_end(scope, NULL) == FTL_OK) == scope_is_open, "scope_end");
+    scope_is_open = false;
+}
+
+/* Two made in it: the scope has the one, and the other is kept. */
+static void use_scope(struct model *model)
+{
+    ftl_tensor_options options = {.scope = scope};
+    ftl_tensor member;
+    if (!scope_is_open)
+        FUZZ_REQUIRE(ftl_scope_begin(runtime, "fuzz", &scope) == FTL_OK, "scope_begin");
+    scope_is_open = true;
+    options.scope = scope;
+    FUZZ_REQUIRE(ftl_bytes_new(runtime, 100, &options, &member) == FTL_OK, "new in a scope");
+    if (model->references + model->pins > 0)
+        return;
+    FUZZ_REQUIRE(ftl_bytes_new(runtime, 100, &options, &model->tensor) == FTL_OK, "new in a scope");
+    FUZZ_REQUIRE(ftl_scope_keep(scope, model->tensor) == FTL_OK, "keep");
+    model->references = 1;
+}
+
+static void step_aside(struct input *input, struct model *model)
+{
+    switch (take_byte(input) % 8) {
+    case 0:
+        use_scope(model);
+        break;
+    case 1:
+        end_scope();
+        break;
+    case 2:
+        try_forged_scope((ftl_scope){take_word(input)});
+        break;
+    case 3:
+        try_forged_scope((ftl_scope){scope.id ^ UINT64_C(1) << take_byte(input) % 64});
+        break;
+    case 4:
+        try_forged_scope((ftl_scope){scope.id + take_byte(input) - 128});
+        break;
+    case 5:
+        try_subscription(take_byte(input) < 128 ? take_word(input) : subscription + take_byte(input));
+        break;
+    case 6:
+        try_retry(take_word(input));
+        break;
+    default: /* near a right one */
+        try_retry(model->tensor.id ^ UINT64_C(1) << take_byte(input) % 64);
+        try_retry(model->tensor.id);
+        break;
+    }
 }
 
 static void make(struct model *model, size_t bytes)
@@ -163,6 +268,9 @@ static void step(struct input *input)
     case 13: /* an older or a younger one */
         try_forged((ftl_tensor){model->tensor.id + take_byte(input) - 128});
         break;
+    case 14:
+        step_aside(input, model);
+        break;
     default: /* what is pinned may be pending */
         (void)ftl_runtime_drain(runtime, 0);
         break;
@@ -172,6 +280,7 @@ static void step(struct input *input)
 static void end(void)
 {
     ftl_stats stats;
+    end_scope();
     for (unsigned i = 0; i < TENSORS; i++) {
         while (models[i].pins > 0)
             unpin(&models[i]);
@@ -188,8 +297,10 @@ static void end(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct input input = {data, bytes};
-    if (runtime == NULL)
+    if (runtime == NULL) {
         FUZZ_REQUIRE(ftl_runtime_open(NULL, &runtime) == FTL_OK, "open");
+        FUZZ_REQUIRE(ftl_subscribe(runtime, FTL_EVENT_LOG, ignore_event, NULL, &subscription) == FTL_OK, "subscribe");
+    }
     for (unsigned i = 0; i < STEPS_MOST && input.bytes > 0; i++)
         step(&input);
     end();

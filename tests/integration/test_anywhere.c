@@ -131,6 +131,12 @@ static void drops_when_told(const ftl_event *event, void *user)
     EXPECT(ftl_runtime_drain(listener->runtime, -1) == FTL_EBUSY);
     EXPECT(ftl_runtime_close(listener->runtime, NULL) == FTL_EBUSY);
     EXPECT(ftl_runtime_run(listener->runtime, NULL, 1000, NULL) == FTL_EBUSY);
+    if (event->kind == FTL_EVENT_QUARANTINE) { /* why, and how often it was tried */
+        char tries[80];
+        snprintf(tries, sizeof tries, "its finalizer failed %llu times, the last time with status -1",
+                 (unsigned long long)event->count);
+        EXPECT(strstr(event->text, "its deadline is over") != NULL && strstr(event->text, tries) != NULL);
+    }
     atomic_fetch_add(event->kind == FTL_EVENT_PRESSURE ? &listener->pressure
                      : event->kind == FTL_EVENT_LIMIT  ? &listener->limit
                                                        : &listener->quarantine,

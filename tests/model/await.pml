@@ -25,6 +25,7 @@
  * check: safety -DPINNED=1 -DWAITERS=2 -DTIMES_OUT
  * check: liveness -DPINNED=1
  * planted: BUG_NO_MARK     safety -DPINNED=0 who waits for a living tensor does not mark it (A1)
+ * planted: BUG_NO_MARK     liveness -DPINNED=1 the same, as a promise about time (A2)
  * planted: BUG_NO_SLOW     safety -DPINNED=0 the mark leaves SLOW out (A1)
  * planted: BUG_NO_PIN      safety -DPINNED=0 the mark is made without a pin, after the tensor went (A1)
  * planted: BUG_LATE_TICKET safety -DPINNED=0 the count is loaded after the look (A1)
