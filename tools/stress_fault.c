@@ -92,11 +92,13 @@ void ftli_stress_empty_cache(struct ftli_stress_thread *thread, uint32_t keep)
     for (;;) {
         pthread_mutex_lock(&run->cache_lock);
         struct ftli_stress_record *record = run->cached <= keep ? NULL : run->cache[--run->cached];
+        if (record != NULL) {
+            ftli_stress_drop(thread, record); /* inside: who finds the cache empty knows that all of it was dropped */
+        }
         pthread_mutex_unlock(&run->cache_lock);
         if (record == NULL) {
             return;
         }
-        ftli_stress_drop(thread, record);
         ftli_stress_release(record);
     }
 }

@@ -5,13 +5,14 @@
 #include "tools/progress.h"
 #include "tools/text.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY_MS = 20, KILL_EVERY_MS = 50, DRAIN_S = 60, STUCK_S = 240, ACTORS_MOST = 64 };
+enum { LOOK_EVERY_MS = 20, KILL_EVERY_MS = 50, ACTORS_MOST = 64 };
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
@@ -93,7 +94,27 @@ static void follow_those_who_left(struct ftli_stress *run)
 
 /* ---- who is stuck ------------------------------------------------------------------------------------------------------- */
 
-/* A thread that is in one call for minutes: that is said, and the process ends, since nothing else can be done about it. */
+/* A sanitizer makes everything slow. Without one, who waits for good is told before a test's time is over. */
+static uint64_t drain_most_ns(const struct ftli_stress *run)
+{
+    return (run->wide ? 60 : 30) * S;
+}
+
+static uint64_t stuck_from_ns(const struct ftli_stress *run)
+{
+    return (run->wide ? 240 : 45) * S;
+}
+
+static void say_stuck_and_exit(struct ftli_stress *run, uint32_t thread)
+{
+    ftli_stress_broken(run, "thread %u is in \"%s\" for %llu s", thread, atomic_load(&run->threads[thread].doing),
+                       (unsigned long long)(stuck_from_ns(run) / S));
+    ftli_stress_print(run, stdout);
+    fflush(stdout);
+    _exit(1);
+}
+
+/* A thread that is in one call for so long: that is said, and the process ends, since nothing else can be done about it. */
 static void look_for_stuck(struct ftli_stress *run, uint64_t now_ns, uint64_t *seen, uint64_t *since_ns)
 {
     for (uint32_t i = 0; i < run->options.threads; i++) {
@@ -102,11 +123,8 @@ static void look_for_stuck(struct ftli_stress *run, uint64_t now_ns, uint64_t *s
         if (since_ns[i] == 0 || operations != seen[i] || !thread->running) {
             seen[i] = operations;
             since_ns[i] = now_ns;
-        } else if (now_ns - since_ns[i] > STUCK_S * S) {
-            ftli_stress_broken(run, "thread %u is in \"%s\" for %d s", i, atomic_load(&thread->doing), STUCK_S);
-            ftli_stress_print(run, stdout);
-            fflush(stdout);
-            _exit(1);
+        } else if (now_ns - since_ns[i] > stuck_from_ns(run)) {
+            say_stuck_and_exit(run, i);
         }
     }
 }
@@ -135,7 +153,7 @@ static void look_at_rest(struct ftli_stress *run)
     empty_pins_out_of_exchange(run);
     ftli_stress_empty_cache(&run->threads[0], 0);
     if (ftli_stress_good(&run->service, "ftl_runtime_drain, with everybody at rest",
-                         ftl_runtime_drain(run->runtime, DRAIN_S * (int64_t)S))) {
+                         ftl_runtime_drain(run->runtime, (int64_t)drain_most_ns(run)))) {
         ftli_stress_compare_at_rest(run);
         ftli_stress_check(run);
         run->found.rests++;
@@ -162,11 +180,11 @@ static void wait_until_all_parked(struct ftli_stress *run)
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         (void)pthread_cond_timedwait(&run->gate_changed, &run->gate, &until);
-        if (ftli_measure_now_ns() - begin_ns > STUCK_S * S) {
+        if (ftli_measure_now_ns() - begin_ns > stuck_from_ns(run)) {
             pthread_mutex_unlock(&run->gate);
             uint64_t seen[FTLI_STRESS_THREADS_MOST] = {0}, since_ns[FTLI_STRESS_THREADS_MOST] = {0};
             look_for_stuck(run, 1, seen, since_ns);
-            look_for_stuck(run, (STUCK_S + 2) * S, seen, since_ns);
+            look_for_stuck(run, stuck_from_ns(run) + 2, seen, since_ns);
             pthread_mutex_lock(&run->gate);
         }
     }
@@ -276,10 +294,15 @@ static void watch(struct ftli_stress *run)
 
 static void end_threads(struct ftli_stress *run)
 {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)(stuck_from_ns(run) / S);
     atomic_store(&run->over, true);
     for (uint32_t i = 0; i < run->options.threads; i++) {
         if (run->threads[i].running) {
-            pthread_join(run->threads[i].thread, NULL);
+            if (pthread_timedjoin_np(run->threads[i].thread, NULL, &until) == ETIMEDOUT) {
+                say_stuck_and_exit(run, i);
+            }
             run->threads[i].running = false;
         }
     }
@@ -303,7 +326,7 @@ static void give_up_all(struct ftli_stress *run)
 static void wait_for_messages(struct ftli_stress *run)
 {
     uint64_t begin_ns = ftli_measure_now_ns(), sent = ftli_stress_messages_sent(run);
-    while (ftli_stress_messages_received(run) < sent && ftli_measure_now_ns() - begin_ns < DRAIN_S * S) {
+    while (ftli_stress_messages_received(run) < sent && ftli_measure_now_ns() - begin_ns < drain_most_ns(run)) {
         (void)ftl_runtime_run(run->runtime, NULL, 1000000, NULL);
         ftli_stress_sleep(MS);
     }
@@ -316,7 +339,7 @@ static void judge_the_end(struct ftli_stress *run)
     uint64_t begin_ns = ftli_measure_now_ns();
     wait_for_messages(run);
     look_at_rest(run);
-    while (run->found.stats.degraded != 0 && ftli_measure_now_ns() - begin_ns < DRAIN_S * S) {
+    while (run->found.stats.degraded != 0 && ftli_measure_now_ns() - begin_ns < drain_most_ns(run)) {
         ftli_stress_sleep(10 * MS); /* the last restart may be under way */
         if (ftl_runtime_stats(run->runtime, &run->found.stats) != FTL_OK) {
             break;
