@@ -59,6 +59,14 @@ enum {
     FTLI_PARCEL_ROOM = FTLI_PARCEL_BYTES - FTLI_PARCEL_SHARE_BYTES, /* less than another's share is left: full */
 };
 
+struct ftli_finalizer_call {
+    ftl_finalizer finalizer;
+    ftl_tensor tensor;
+    void *data;
+    size_t bytes;
+    void *user;
+};
+
 struct ftli_parcel {
     ftli_message message;
     ftli_atomic_u32 count; /* 0 when they are counted as completed */
@@ -124,6 +132,8 @@ struct ftli_cleanup {
     struct ftli_counters counters; /* the actor's: cascades' drops, quarantine */
     /* A reference that a link or a view held, given up by the cleanup; the drop's parity is inherited. */
     void (*drop_reference)(void *user, uint64_t tensor, uint32_t parity);
+    /* Makes the call; the drops in it inherit the parity as well. NULL: nobody counts drops. */
+    int (*finalize)(void *user, uint32_t parity, const struct ftli_finalizer_call *);
     void *user;
     struct ftli_events *events; /* who hears of a quarantine; may be NULL */
     ftli_route *completed;      /* a run completed some; NULL: nobody is told */

@@ -110,12 +110,15 @@ static int finalize(struct ftli_finalizer_worker *worker, struct ftli_header *he
 {
     struct ftli_cleanup *cleanup = worker->cleanup;
     struct ftli_extension *extension = ftli_cleanup_extension(cleanup, header);
-    ftl_finalizer finalizer = (ftl_finalizer)(uintptr_t)ftli_pointer_load_acquire(&extension->finalizer);
-    ftl_tensor tensor = {ftli_table_handle(cleanup->table, header)};
     ftli_u64_store_relaxed(&worker->posted_ns, ftli_u64_load_relaxed(&header->dimensions_low));
-    int status = finalizer(tensor, (void *)(uintptr_t)ftli_u64_load_acquire(&header->data),
-                           ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
-                           ftli_pointer_load_acquire(&extension->finalizer_user));
+    struct ftli_finalizer_call call = {.finalizer =
+                                           (ftl_finalizer)(uintptr_t)ftli_pointer_load_acquire(&extension->finalizer),
+                                       .tensor = {ftli_table_handle(cleanup->table, header)},
+                                       .data = (void *)(uintptr_t)ftli_u64_load_acquire(&header->data),
+                                       .bytes = ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
+                                       .user = ftli_pointer_load_acquire(&extension->finalizer_user)};
+    int status = cleanup->finalize != NULL ? cleanup->finalize(cleanup->user, ftli_header_parity(header), &call)
+                                           : call.finalizer(call.tensor, call.data, call.bytes, call.user);
     if (ftli_kernel_is_forked(cleanup->kernel)) /* the child's copy: the tensor is the parent's */
         return FTL_ENOTSUP;
     ftli_u64_store_relaxed(&worker->posted_ns, 0);

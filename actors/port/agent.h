@@ -20,6 +20,15 @@ FTLI_INLINE void ftli_count(const struct ftli_agent *agent, ftli_atomic_u64 *cou
         ftli_u64_add_owner(counter, n);
 }
 
+/* The epoch of a drop that this thread makes: drain's current one, or that of the tensor whose finalizer makes it: as a cascade's. */
+FTLI_INLINE uint32_t ftli_drop_parity(const struct ftl_runtime *runtime)
+{
+    uint32_t inherits = ftli_thread.inherits;
+    if (FTLI_UNLIKELY(inherits != 0) && inherits >> 2 == runtime->number)
+        return inherits & 1;
+    return ftli_u32_load_acquire(&runtime->parity); /* pairs: epoch */
+}
+
 /* A call of an application thread begins and ends. With `take`, a thread that has no port takes one. False: the runtime is
  * closed; nothing was entered. */
 bool ftli_runtime_enter(struct ftl_runtime *); /* without a port: shared, and only against close */

@@ -60,8 +60,7 @@ static void count_immediate(const struct ftli_agent *agent, unsigned c, uint64_t
 static void count_deferred(const struct ftli_agent *agent, struct ftli_header *header)
 {
     struct ftl_runtime *runtime = agent->runtime;
-    uint32_t parity =
-        agent->parity >= 0 ? (uint32_t)agent->parity : ftli_u32_load_acquire(&runtime->parity); /* pairs: epoch */
+    uint32_t parity = agent->parity >= 0 ? (uint32_t)agent->parity : ftli_drop_parity(runtime);
     ftli_header_address(header, FTLI_PURPOSE_DROP, 0, parity);
     ftli_count(agent, &agent->counters->deferred_bytes, ftli_header_own_bytes(header));
     ftli_count(agent, &agent->counters->deferred_block_bytes, ftli_allocation_block_bytes(runtime->device, header));

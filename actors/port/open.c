@@ -70,6 +70,16 @@ static void drop_reference(void *user, uint64_t tensor, uint32_t parity)
         (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
 }
 
+static int finalize(void *user, uint32_t parity, const struct ftli_finalizer_call *call)
+{
+    const struct ftl_runtime *runtime = user;
+    uint32_t before = ftli_thread.inherits; /* a lent thread may be in another one */
+    ftli_thread.inherits = runtime->number << 2 | 2 | parity;
+    int status = call->finalizer(call->tensor, call->data, call->bytes, call->user);
+    ftli_thread.inherits = before;
+    return status;
+}
+
 static uint32_t take_events(void *user, struct ftli_event_record *out, uint32_t n)
 {
     struct ftl_runtime *runtime = user;
@@ -301,6 +311,7 @@ static void init_allocation_and_cleanup(struct ftl_runtime *runtime)
     runtime->cleanup.kernel = runtime->kernel;
     runtime->cleanup.opened_ns = runtime->opened_ns;
     runtime->cleanup.drop_reference = drop_reference;
+    runtime->cleanup.finalize = finalize;
     runtime->cleanup.user = runtime;
     if (runtime->cleanup.every_drop_is_a_message)
         ftli_parcels_open(&runtime->cleanup);

@@ -104,7 +104,7 @@ static FTLI_NOINLINE int post_and_leave(struct ftli_port *port, const struct ftl
 /* Which of two, eight bytes each: so neither is reached by another step. `at` is 8 * the parity throughout. */
 FTLI_INLINE size_t parity_at(const struct ftli_port *port)
 {
-    return (size_t)ftli_u32_load_acquire(&port->owner->parity) * sizeof(uint64_t); /* pairs: epoch */
+    return (size_t)ftli_drop_parity(port->owner) * sizeof(uint64_t);
 }
 
 static struct ftli_parcel *parcel_at(struct ftli_port *port, size_t at)

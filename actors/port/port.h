@@ -86,7 +86,9 @@ struct ftli_thread {
     struct ftli_port *ports[4];
     uint64_t scope;
     uint32_t slow_news; /* counted, so that back-pressure is looked at now and then */
-    bool with_ports;    /* it is taking a port, or looking whether another's thread lives */
+    uint32_t
+        inherits; /* inside a finalizer: number of its runtime | 1 | parity of its tensor; else 0: ftli_drop_parity */
+    bool with_ports; /* it is taking a port, or looking whether another's thread lives */
 };
 
 extern _Thread_local struct ftli_thread ftli_thread __attribute__((tls_model("initial-exec")));

@@ -1,4 +1,5 @@
 /* Law 4: drain returns FTL_OK only when every deferred drop that returned before it, and what it cascades to, is done. */
+#include "actors/port/runtime.h"
 #include "runtime/base/os.h"
 #include "tests/support/laws.h"
 
@@ -267,4 +268,70 @@ Test(drain, a_stuck_finalizer_stops_only_its_own)
     atomic_store(&gate.open, true);
     laws_settle(runtime);
     laws_close(runtime);
+}
+
+/* ---- what a finalizer drops ---------------------------------------------------------------------------------------------- */
+
+struct dropper {
+    ftl_runtime *runtime;
+    ftl_tensor other;
+    uint32_t parity; /* of its own drop */
+    uint64_t counted[2];
+    int drained;
+};
+
+/* Once the drain has turned to the next epoch. */
+static int drops_another(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    struct dropper *dropper = user;
+    struct ftli_totals before, after;
+    (void)tensor;
+    (void)data;
+    (void)bytes;
+    while (ftli_u32_load_acquire(&dropper->runtime->parity) == dropper->parity)
+        sched_yield();
+    ftli_runtime_totals(dropper->runtime, &before);
+    EXPECT(ftl_tensor_drop(dropper->other) == FTL_OK);
+    ftli_runtime_totals(dropper->runtime, &after);
+    for (unsigned i = 0; i < 2; i++)
+        dropper->counted[i] = after.deferred[i] - before.deferred[i];
+    return 0;
+}
+
+static void *drains(void *argument)
+{
+    struct dropper *dropper = argument;
+    dropper->drained = ftl_runtime_drain(dropper->runtime, -1);
+    return NULL;
+}
+
+/* Its drops are in the epoch of its tensor, as a cascade's: the drain that waits for the tensor waits for them too. */
+static void drop_in_a_finalizer(const char *topology, bool with_finalizer)
+{
+    ftl_runtime *runtime = laws_open(topology);
+    atomic_ulong finalized = 0;
+    ftl_tensor_options counted = {.finalizer = counts, .finalizer_user = &finalized};
+    struct dropper dropper = {.runtime = runtime, .drained = FTL_EINVAL};
+    ftl_tensor_options options = {.finalizer = drops_another, .finalizer_user = &dropper};
+    pthread_t thread;
+    dropper.other = laws_new(runtime, 100, with_finalizer ? &counted : NULL);
+    dropper.parity = ftli_u32_load_acquire(&runtime->parity);
+    cr_assert_eq(ftl_tensor_drop(laws_new(runtime, 100, &options)), FTL_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, drains, &dropper), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(dropper.drained, FTL_OK);
+    cr_assert_eq(dropper.counted[dropper.parity], 1, "it is in the epoch that is drained");
+    cr_assert_eq(dropper.counted[1 - dropper.parity], 0);
+    cr_assert_eq(laws_stats(runtime).pending, 0);
+    laws_close(runtime);
+}
+
+Test(drain, what_a_finalizer_drops_is_waited_for)
+{
+    drop_in_a_finalizer(NULL, true);
+}
+
+Test(drain, what_a_finalizer_drops_by_message_is_waited_for)
+{
+    drop_in_a_finalizer("actors.cleanup.policy: message\n", false);
 }
