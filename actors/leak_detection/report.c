@@ -9,6 +9,12 @@
 
 enum { FIRST_PLACES = 64 };
 
+struct ftli_leak_words {
+    uint32_t frame_count;
+    uintptr_t frames[FTLI_LEAK_FRAMES];
+    char reason[FTLI_LEAK_REASON_BYTES], fix[FTLI_LEAK_REASON_BYTES]; /* "": as of the cause */
+};
+
 static uint64_t hash_of(const struct ftli_leak_tensor *tensor)
 {
     uint64_t state = (uint64_t)tensor->label << 32 | tensor->scope_label;
@@ -46,30 +52,59 @@ static int grow(struct ftli_leak_groups *groups)
     return FTL_OK;
 }
 
-int ftli_leak_groups_add(struct ftli_leak_groups *groups, const struct ftli_leak_tensor *tensor)
-{
-    if (4 * (groups->used + 1) > 3 * groups->capacity && grow(groups) != FTL_OK)
-        return FTL_ENOMEM;
-    struct ftli_leak_group *group = place_of(groups, tensor);
-    if (group->count == 0)
-        groups->used++;
-    if (group->count == 0 || tensor->age_ms > group->oldest.age_ms)
-        group->oldest = *tensor;
-    group->count++;
-    group->bytes += tensor->bytes;
-    return FTL_OK;
-}
-
-void ftli_leak_groups_free(struct ftli_leak_groups *groups)
-{
-    free(groups->places);
-    memset(groups, 0, sizeof *groups);
-}
-
 static void copy_text(char *to, size_t bytes, const char *text)
 {
     (void)snprintf(to, bytes, "%s", text != NULL ? text : "");
 }
+
+static struct ftli_leak_words *words_of(const struct ftli_leak_finding *finding)
+{
+    struct ftli_leak_words *words = calloc(1, sizeof *words);
+    if (words == NULL)
+        return NULL;
+    copy_text(words->reason, sizeof words->reason, finding->reason);
+    copy_text(words->fix, sizeof words->fix, finding->fix);
+    words->frame_count = finding->frame_count < FTLI_LEAK_FRAMES ? finding->frame_count : FTLI_LEAK_FRAMES;
+    for (uint32_t i = 0; i < words->frame_count; i++)
+        words->frames[i] = finding->frames[i];
+    return words;
+}
+
+int ftli_leak_groups_add_finding(struct ftli_leak_groups *groups, const struct ftli_leak_finding *finding)
+{
+    if (4 * (groups->used + 1) > 3 * groups->capacity && grow(groups) != FTL_OK)
+        return FTL_ENOMEM;
+    struct ftli_leak_group *group = place_of(groups, &finding->tensor);
+    bool has_words = finding->reason != NULL || finding->fix != NULL || finding->frame_count != 0;
+    if (group->words == NULL && has_words && (group->words = words_of(finding)) == NULL)
+        return FTL_ENOMEM; /* the group is empty, or as it was */
+    if (group->count == 0)
+        groups->used++;
+    if (group->count == 0 || finding->tensor.age_ms > group->oldest.age_ms)
+        group->oldest = finding->tensor;
+    group->count += finding->count;
+    group->bytes += finding->bytes;
+    group->growth_bytes_per_second += finding->growth_bytes_per_second;
+    group->certainty = finding->certainty > group->certainty ? finding->certainty : group->certainty;
+    return FTL_OK;
+}
+
+int ftli_leak_groups_add(struct ftli_leak_groups *groups, const struct ftli_leak_tensor *tensor)
+{
+    /* read from the table: that it is alive, and what it outlived, is proven */
+    const struct ftli_leak_finding finding = {.tensor = *tensor, .count = 1, .bytes = tensor->bytes, .certainty = 100};
+    return ftli_leak_groups_add_finding(groups, &finding);
+}
+
+void ftli_leak_groups_free(struct ftli_leak_groups *groups)
+{
+    for (size_t i = 0; i < groups->capacity; i++)
+        free(groups->places[i].words);
+    free(groups->places);
+    memset(groups, 0, sizeof *groups);
+}
+
+/* ---- the report ---------------------------------------------------------------------------------------------------- */
 
 static void fill_row(ftl_leak *row, const struct ftli_leak_group *group, const struct ftli_labels *labels)
 {
@@ -80,38 +115,104 @@ static void fill_row(ftl_leak *row, const struct ftli_leak_group *group, const s
     row->count = group->count;
     row->age_ns = oldest->age_ms * 1000000;
     row->cause = oldest->cause;
-    row->certainty = 100; /* read from the table: that it is alive, and what it outlived, is proven */
+    row->certainty = group->certainty;
+    row->growth_bytes_per_second = group->growth_bytes_per_second;
     row->tag = oldest->tag;
     copy_text(row->label, sizeof row->label, ftli_label_text(labels, oldest->label));
     copy_text(row->scope, sizeof row->scope, ftli_label_text(labels, oldest->scope_label));
     ftli_site_copy(row->site, sizeof row->site, oldest->site);
 }
 
+/* What is said of every finding of a cause: why it is one, and what to do about it. */
+static const struct {
+    const char *reason, *fix;
+} by_cause[] = {
+    [0] = {"", ""},
+    [FTL_LEAK_OUTLIVED_SCOPE] = {"each has a reference that was retained and not dropped before its scope ended",
+                                 "drop what was retained, keep it with ftl_scope_keep, or declare the scope a cache "
+                                 "(FTL_SCOPE_CACHE)"},
+    [FTL_LEAK_OUTLIVED_THREAD] = {"the thread that made them has ended, and nobody has dropped them since",
+                                  "drop them before the thread ends, or make them in a scope that ends with its work"},
+    [FTL_LEAK_PINNED] = {"they were dropped, but a pin without its unpin keeps their memory",
+                         "call ftl_tensor_unpin once for each ftl_tensor_pin, on error paths too"},
+};
+
+static const char *or_else(const char *text, const char *otherwise)
+{
+    return text != NULL && text[0] != '\0' ? text : otherwise != NULL ? otherwise : "";
+}
+
+/* Texts of its own go behind the details, from *text on. */
+static const char *place_text(char **text, const char *words)
+{
+    size_t bytes = strlen(words) + 1;
+    char *at = memcpy(*text, words, bytes);
+    *text += bytes;
+    return at;
+}
+
+static void fill_detail(struct ftli_leak_detail *detail, const struct ftli_leak_group *group, char **text)
+{
+    const struct ftli_leak_words *words = group->words;
+    uint32_t cause = group->oldest.cause < sizeof by_cause / sizeof by_cause[0] ? group->oldest.cause : 0;
+    memset(detail, 0, sizeof *detail);
+    detail->reason = or_else(words != NULL && words->reason[0] != '\0' ? place_text(text, words->reason) : NULL,
+                             by_cause[cause].reason);
+    detail->fix =
+        or_else(words != NULL && words->fix[0] != '\0' ? place_text(text, words->fix) : NULL, by_cause[cause].fix);
+    if (words == NULL)
+        return;
+    detail->frame_count = words->frame_count;
+    memcpy(detail->frames, words->frames, words->frame_count * sizeof *words->frames);
+}
+
 static int most_bytes_first(const void *a, const void *b)
 {
-    const ftl_leak *x = a, *y = b;
+    const struct ftli_leak_group *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes > y->bytes ? -1 : 1;
     if (x->count != y->count)
         return x->count > y->count ? -1 : 1;
-    return (x->tensor.id > y->tensor.id) - (x->tensor.id < y->tensor.id);
+    return (x->oldest.tensor > y->oldest.tensor) - (x->oldest.tensor < y->oldest.tensor);
 }
 
-int ftli_leak_groups_report(struct ftli_leak_groups *groups, const struct ftli_labels *labels, uint64_t scanned,
-                            uint64_t elapsed_ns, ftl_leak_report **out)
+/* Those that are certain enough to the front, in their order; returns how many, and the bytes of their texts. */
+static size_t sort(struct ftli_leak_groups *groups, uint32_t certainty, size_t *text_bytes)
 {
-    ftl_leak_report *report = malloc(sizeof *report + groups->used * sizeof(ftl_leak));
+    size_t count = 0;
+    *text_bytes = 0;
+    for (size_t i = 0; i < groups->capacity; i++) {
+        struct ftli_leak_group group = groups->places[i];
+        if (group.count == 0 || group.certainty < certainty)
+            continue;
+        groups->places[i] = groups->places[count];
+        groups->places[count++] = group;
+        if (group.words != NULL)
+            *text_bytes += strlen(group.words->reason) + strlen(group.words->fix) + 2;
+    }
+    if (count != 0)
+        qsort(groups->places, count, sizeof *groups->places, most_bytes_first);
+    return count;
+}
+
+int ftli_leak_groups_report(struct ftli_leak_groups *groups, const struct ftli_labels *labels, uint32_t certainty,
+                            uint64_t scanned, uint64_t elapsed_ns, ftl_leak_report **out)
+{
+    size_t text_bytes, count = sort(groups, certainty, &text_bytes);
+    ftl_leak_report *report =
+        malloc(sizeof *report + count * (sizeof(ftl_leak) + sizeof(struct ftli_leak_detail)) + text_bytes);
     if (report != NULL) {
         ftl_leak *rows = (ftl_leak *)(void *)(report + 1);
+        struct ftli_leak_detail *details = (struct ftli_leak_detail *)(void *)(rows + count);
+        char *text = (char *)(details + count);
         memset(report, 0, sizeof *report);
-        for (size_t i = 0; i < groups->capacity; i++) {
-            if (groups->places[i].count == 0)
-                continue;
-            fill_row(&rows[report->count++], &groups->places[i], labels);
+        for (size_t i = 0; i < count; i++) {
+            fill_row(&rows[i], &groups->places[i], labels);
+            fill_detail(&details[i], &groups->places[i], &text);
             report->leaked += groups->places[i].count;
             report->leaked_bytes += groups->places[i].bytes;
         }
-        qsort(rows, report->count, sizeof *rows, most_bytes_first);
+        report->count = count;
         report->leaks = rows;
         report->scanned = scanned;
         report->elapsed_ns = elapsed_ns;
@@ -119,6 +220,11 @@ int ftli_leak_groups_report(struct ftli_leak_groups *groups, const struct ftli_l
     }
     ftli_leak_groups_free(groups);
     return report != NULL ? FTL_OK : FTL_ENOMEM;
+}
+
+const struct ftli_leak_detail *ftli_leak_detail_of(const ftl_leak_report *report, size_t row)
+{
+    return (const struct ftli_leak_detail *)(const void *)(report->leaks + report->count) + row;
 }
 
 void ftli_leak_report_destroy(ftl_leak_report *report)

@@ -8,9 +8,26 @@
 
 #include "actors/leak_detection/walk.h"
 
+enum { FTLI_LEAK_FRAMES = 16, FTLI_LEAK_REASON_BYTES = 256 };
+
+/* What a pass has found: a tensor, or several that are one finding (the members of a cycle, a site that grows). */
+struct ftli_leak_finding {
+    struct ftli_leak_tensor tensor; /* the oldest: its label, site, scope and cause are the row's */
+    uint64_t count, bytes;          /* of all of them; under one row those of its findings are added up */
+    uint32_t certainty;             /* percent, 1 to 100; the row has the largest of its findings */
+    double growth_bytes_per_second;
+    const char *reason,
+        *fix; /* copied, at most FTLI_LEAK_REASON_BYTES - 1 each; NULL: what is said of its cause. The first one's stay */
+    const uintptr_t *frames; /* copied, at most FTLI_LEAK_FRAMES, innermost first. The first one's stay */
+    uint32_t frame_count;
+};
+
 struct ftli_leak_group {
     struct ftli_leak_tensor oldest; /* of the group; its label, site, scope and cause are the group's */
     uint64_t count, bytes;
+    double growth_bytes_per_second;
+    uint32_t certainty;
+    struct ftli_leak_words *words; /* NULL: nothing beyond the cause */
 };
 
 struct ftli_leak_groups {
@@ -18,10 +35,23 @@ struct ftli_leak_groups {
     size_t capacity, used;          /* capacity is 0 or a power of two */
 };
 
-int ftli_leak_groups_add(struct ftli_leak_groups *, const struct ftli_leak_tensor *); /* FTL_ENOMEM */
-/* Most bytes first. Gives up the groups, whatever the result. FTL_ENOMEM. */
-int ftli_leak_groups_report(struct ftli_leak_groups *, const struct ftli_labels *, uint64_t scanned,
+int ftli_leak_groups_add(struct ftli_leak_groups *,
+                         const struct ftli_leak_tensor *); /* proven, one tensor; FTL_ENOMEM */
+int ftli_leak_groups_add_finding(struct ftli_leak_groups *, const struct ftli_leak_finding *); /* FTL_ENOMEM */
+/* Most bytes first; rows of less certainty than this percentage are left out. Gives up the groups, whatever the result. FTL_ENOMEM. */
+int ftli_leak_groups_report(struct ftli_leak_groups *, const struct ftli_labels *, uint32_t certainty, uint64_t scanned,
                             uint64_t elapsed_ns, ftl_leak_report **out);
 void ftli_leak_groups_free(struct ftli_leak_groups *);
+
+/* What a row of a report says beyond the public fields; behind the rows in the report's own memory. */
+struct ftli_leak_detail {
+    const char *reason; /* why it is a finding: a sentence without its full stop. "": alive, no more is known */
+    const char *fix;    /* what to do about it; "" with no reason */
+    uint32_t site;      /* the number of its site (actors/tracking); 0: none */
+    uint32_t frame_count;
+    uintptr_t frames[FTLI_LEAK_FRAMES]; /* return addresses, innermost first */
+};
+/* row < report->count. Good as long as the report. */
+const struct ftli_leak_detail *ftli_leak_detail_of(const ftl_leak_report *, size_t row);
 
 #endif

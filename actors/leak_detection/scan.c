@@ -11,7 +11,7 @@
 
 struct scan {
     struct ftli_leak_groups groups;
-    uint32_t causes;
+    uint32_t causes, certainty;
     uint64_t begun_ns, timeout_ns;
     uint64_t scanned, suspects;
     bool is_close; /* at rest: what is pinned is listed elsewhere */
@@ -64,7 +64,7 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
     ftli_u64_store_release(&leaks->suspects, scan->suspects);
     (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
     uint64_t elapsed_ns = ftli_kernel_now_ns(leaks->world.kernel) - scan->begun_ns;
-    return ftli_leak_groups_report(&scan->groups, leaks->world.labels, scan->scanned, elapsed_ns, out);
+    return ftli_leak_groups_report(&scan->groups, leaks->world.labels, scan->certainty, scan->scanned, elapsed_ns, out);
 }
 
 int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *options, ftl_leak_report **out)
@@ -77,6 +77,7 @@ int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *op
         return status;
     struct scan scan = {
         .causes = options->causes != 0 ? options->causes : CAUSES_DEFAULT,
+        .certainty = options->certainty,
         .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
         .timeout_ns = options->timeout_ns > 0 ? (uint64_t)options->timeout_ns : TIMEOUT_NS,
     };

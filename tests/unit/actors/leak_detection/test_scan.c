@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "actors/leak_detection/report.h"
 #include "leak_support.h"
 
 TestSuite(scan, .init = open_leaks, .fini = close_leaks);
@@ -248,4 +249,74 @@ Test(scan, beside_others_nothing_torn, .timeout = 60)
         (void)pthread_join(threads[i], NULL);
     cr_log_info("seen alive %lu times", (unsigned long)seen);
     cr_expect_gt(seen, 0);
+}
+
+/* ---- what is behind the rows --------------------------------------------------------------------------------------- */
+
+Test(scan, a_row_says_why_and_what_to_do)
+{
+    uint64_t scope = open_scope("session", FTL_SCOPE_WORK);
+    retain(make(100, scope, "kv", "a.c:1"));
+    (void)end_scope(scope);
+    (void)make(50, 0, "here", "b.c:2");
+    ftl_leak_report *report = scan(1 | 1 << FTL_LEAK_OUTLIVED_SCOPE);
+    cr_assert_eq(report->count, 2);
+    const struct ftli_leak_detail *leak = ftli_leak_detail_of(report, 0), *alive = ftli_leak_detail_of(report, 1);
+    cr_expect(strstr(leak->reason, "before its scope ended") != NULL, "%s", leak->reason);
+    cr_expect(strstr(leak->fix, "FTL_SCOPE_CACHE") != NULL, "%s", leak->fix);
+    cr_expect_str_eq(alive->reason, "");
+    cr_expect_str_eq(alive->fix, "");
+    cr_expect_eq(leak->frame_count, 0);
+    ftli_leak_report_destroy(report);
+}
+
+Test(scan, findings_of_a_pass_keep_their_words_frames_and_certainty)
+{
+    static const uintptr_t frames[20] = {0x11, 0x22, 0x33};
+    char endless[2 * FTLI_LEAK_REASON_BYTES];
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    struct ftli_leak_groups groups = {0};
+    struct ftli_leak_finding grows = {.tensor = {.tensor = 7, .cause = FTL_LEAK_GROWTH, .site = "g.c:1"},
+                                      .count = 1000,
+                                      .bytes = 5000,
+                                      .certainty = 83,
+                                      .growth_bytes_per_second = 12.5,
+                                      .reason = "grows 1 MiB/h",
+                                      .frames = frames,
+                                      .frame_count = 20};
+    struct ftli_leak_finding cycle = {.tensor = {.tensor = 8, .cause = FTL_LEAK_CYCLE, .site = "c.c:1"},
+                                      .count = 3,
+                                      .bytes = 300,
+                                      .certainty = 100,
+                                      .reason = endless,
+                                      .fix = "unlink one"};
+    for (unsigned i = 0; i < 200; i++) { /* the table of groups grows; one pass finds two cycles of one site */
+        struct ftli_leak_tensor other = {.tensor = 100 + i, .bytes = 1, .cause = FTL_LEAK_PINNED, .label = i + 1};
+        cr_assert_eq(ftli_leak_groups_add(&groups, &other), FTL_OK);
+        if (i % 100 == 0)
+            cr_assert_eq(ftli_leak_groups_add_finding(&groups, &cycle), FTL_OK);
+    }
+    cr_assert_eq(ftli_leak_groups_add_finding(&groups, &grows), FTL_OK);
+    ftl_leak_report *report = NULL;
+    cr_assert_eq(ftli_leak_groups_report(&groups, &labels, 0, 0, 0, &report), FTL_OK);
+    cr_assert_eq(report->count, 202);
+    const struct ftli_leak_detail *detail = ftli_leak_detail_of(report, 0);
+    cr_expect_eq(report->leaks[0].certainty, 83);
+    cr_expect_eq(report->leaks[0].growth_bytes_per_second, 12.5);
+    cr_expect_str_eq(detail->reason, "grows 1 MiB/h");
+    cr_expect_eq(detail->frame_count, FTLI_LEAK_FRAMES);
+    cr_expect_eq(detail->frames[2], 0x33);
+    detail = ftli_leak_detail_of(report, 1);
+    cr_expect_eq(report->leaks[1].count, 6);
+    cr_expect_eq(strlen(detail->reason), FTLI_LEAK_REASON_BYTES - 1);
+    cr_expect_str_eq(detail->fix, "unlink one");
+    cr_expect_str_neq(ftli_leak_detail_of(report, 201)->reason, "");
+    ftli_leak_report_destroy(report);
+    cr_assert_eq(ftli_leak_groups_add_finding(&groups, &grows), FTL_OK);
+    cr_assert_eq(ftli_leak_groups_add_finding(&groups, &cycle), FTL_OK);
+    cr_assert_eq(ftli_leak_groups_report(&groups, &labels, 90, 0, 0, &report), FTL_OK);
+    cr_expect_eq(report->count, 1, "what is not certain enough is left out");
+    cr_expect_eq(report->leaked, 3);
+    ftli_leak_report_destroy(report);
 }

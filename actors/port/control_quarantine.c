@@ -1,7 +1,7 @@
-#include "actors/port/quarantine.h"
-
-#include <stdio.h>
+/* What an operator asks of the quarantine: "quarantine" lists it, "retry HANDLE" and "retry all" have the cleanup begin again. */
 #include <string.h>
+
+#include "actors/port/control.h"
 
 #include "tensor/extension.h"
 #include "tensor/registry.h"
@@ -14,31 +14,18 @@ struct row {
     const char *site;
 };
 
-struct answer {
-    ftl_write_fn write;
-    void *user;
-    int stopped;
-};
-
-static void say_row(struct answer *answer, const struct ftl_runtime *runtime, const struct row *row)
+static void say_row(struct ftli_control_answer *answer, const struct ftl_runtime *runtime, const struct row *row)
 {
-    char line[400], site[64];
+    char site[64];
     ftli_site_copy(site, sizeof site, row->site);
-    int n =
-        snprintf(line, sizeof line, "0x%016llx  %12llu bytes  %5u tries  last status %d  label \"%s\"  tag %llu  %s\n",
-                 (unsigned long long)row->tensor, (unsigned long long)row->bytes, row->tries, row->status,
-                 ftli_label_text(&runtime->labels, row->label), (unsigned long long)row->tag, site);
-    if (answer->stopped == 0)
-        answer->stopped = answer->write(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1, answer->user);
+    ftli_control_say(answer, "0x%016llx  %12llu bytes  %5u tries  last status %d  label \"%s\"  tag %llu  %s\n",
+                     (unsigned long long)row->tensor, (unsigned long long)row->bytes, row->tries, row->status,
+                     ftli_label_text(&runtime->labels, row->label), (unsigned long long)row->tag, site);
 }
 
-static void say_sum(struct answer *answer, const char *what, uint64_t tensors, uint64_t bytes)
+static void say_sum(struct ftli_control_answer *answer, const char *what, uint64_t tensors, uint64_t bytes)
 {
-    char line[100];
-    int n = snprintf(line, sizeof line, "%llu %s, %llu bytes\n", (unsigned long long)tensors, what,
-                     (unsigned long long)bytes);
-    if (answer->stopped == 0)
-        answer->stopped = answer->write(line, (size_t)n, answer->user);
+    ftli_control_say(answer, "%llu %s, %llu bytes\n", (unsigned long long)tensors, what, (unsigned long long)bytes);
 }
 
 /* False: it is not in quarantine, or no more. Nobody writes a header that is, so what was read belongs together if the word is the
@@ -65,7 +52,7 @@ static bool read_row(const struct ftl_runtime *runtime, const struct ftli_header
 }
 
 /* Each that is in quarantine is said, and with `retry` sent back: those that this call took. */
-static void walk(struct ftl_runtime *runtime, bool retry, struct answer *answer)
+static void walk(struct ftl_runtime *runtime, bool retry, struct ftli_control_answer *answer)
 {
     uint64_t tensors = 0, bytes = 0;
     uint32_t slots = ftli_table_fresh(&runtime->table);
@@ -114,7 +101,7 @@ static int refuse(const struct ftli_header *header, uint64_t id)
     return ftli_fail(FTL_EBUSY, "retry: 0x%016llx is being reclaimed, not in quarantine", tensor);
 }
 
-static int retry_one(struct ftl_runtime *runtime, const char *text, struct answer *answer)
+static int retry_one(struct ftl_runtime *runtime, const char *text, struct ftli_control_answer *answer)
 {
     uint64_t id;
     struct row row;
@@ -132,20 +119,17 @@ static int retry_one(struct ftl_runtime *runtime, const char *text, struct answe
     return FTL_OK;
 }
 
-bool ftli_quarantine_is_asked(const char *request)
+int ftli_control_quarantine(struct ftl_runtime *runtime, const char *arguments, ftl_write_fn write, void *user)
 {
-    return strcmp(request, "quarantine") == 0 || strcmp(request, "retry") == 0 || strncmp(request, "retry ", 6) == 0;
+    struct ftli_control_answer answer = {write, user, 0};
+    (void)arguments;
+    walk(runtime, false, &answer);
+    return FTL_OK;
 }
 
-int ftli_quarantine_answer(struct ftl_runtime *runtime, const char *request, ftl_write_fn write, void *user)
+int ftli_control_retry(struct ftl_runtime *runtime, const char *what, ftl_write_fn write, void *user)
 {
-    struct answer answer = {write, user, 0};
-    if (request[0] == 'q') {
-        walk(runtime, false, &answer);
-        return FTL_OK;
-    }
-    const char *what = request + strlen("retry");
-    what += strspn(what, " ");
+    struct ftli_control_answer answer = {write, user, 0};
     if (!ftli_runtime_is_open(runtime))
         return ftli_fail(FTL_ECLOSED, "retry: the runtime is closing");
     if (strcmp(what, "all") != 0)
