@@ -8,10 +8,8 @@
 #include "runtime/base/os.h"
 #include "runtime/kernel/route.h"
 
-#define SOON_NS       (UINT64_C(100) * FTLI_NS_PER_MS)
-#define SLICE_WAIT_NS FTLI_NS_PER_MS
-#define AGAIN_NS      (UINT64_C(10) * FTLI_NS_PER_S) /* while there are suspects: they may be dropped without a note */
-#define SHARE         UINT64_C(1000)                 /* a walk's time, so many times, until the next */
+#define SOON_NS  (UINT64_C(100) * FTLI_NS_PER_MS)
+#define AGAIN_NS (UINT64_C(10) * FTLI_NS_PER_S) /* while there are suspects: they may be dropped without a note */
 
 static size_t pinned_bytes(void)
 {
@@ -44,16 +42,12 @@ void ftli_leak_detection_note(struct ftli_leak_detection *leaks)
     if (leaks->actor == NULL || ftli_u32_load_seq_cst(&leaks->noted) != 0)
         return;
     ftli_u32_store_seq_cst(&leaks->noted, 1); /* pairs: leak-noted */
-    ftli_actor_run_within(leaks->actor, SOON_NS);
+    ftli_leak_pass_ask(leaks, FTLI_LEAK_PASS_WALK, SOON_NS);
 }
 
 void ftli_leak_detection_look_within(struct ftli_leak_detection *leaks, uint64_t delay_ns)
 {
-    if (leaks->actor == NULL)
-        return;
-    if (ftli_u32_load_relaxed(&leaks->asked) == 0)
-        ftli_u32_store_release(&leaks->asked, 1);
-    ftli_actor_run_within(leaks->actor, delay_ns);
+    ftli_leak_pass_ask(leaks, FTLI_LEAK_PASS_WALK, delay_ns);
 }
 
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
@@ -63,18 +57,18 @@ uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------ */
 
-static void begin_walk(struct ftli_leak_detection *leaks)
+static bool begin_walk(struct ftli_leak_detection *leaks, uint64_t now_ns)
 {
+    (void)now_ns;
     ftli_u32_store_seq_cst(&leaks->noted,
                            0); /* before the walk: what is noted during it wants another. pairs: leak-noted */
-    ftli_u32_store_release(&leaks->asked, 0);
     leaks->next_slot = 1;
     leaks->end_slot = ftli_table_fresh(leaks->world.table);
-    leaks->walk_busy_ns = 0;
     leaks->walk_suspects = leaks->walk_suspect_bytes = 0;
     leaks->walk_largest = (struct ftli_leak_suspect){0};
     leaks->walk_again = false;
     leaks->overdue_now.count = 0;
+    return true;
 }
 
 static void count_suspect(struct ftli_leak_detection *leaks, const struct ftli_leak_tensor *tensor)
@@ -86,7 +80,7 @@ static void count_suspect(struct ftli_leak_detection *leaks, const struct ftli_l
             (struct ftli_leak_suspect){tensor->tensor, tensor->bytes, tensor->cause, tensor->label, tensor->site};
 }
 
-static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
+static bool walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
 {
     uint32_t left = leaks->end_slot - leaks->next_slot;
     uint32_t end = leaks->next_slot + (left < FTLI_LEAK_SLICE_SLOTS ? left : FTLI_LEAK_SLICE_SLOTS);
@@ -107,6 +101,7 @@ static void walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
             count_suspect(leaks, &tensor);
         leaks->walk_again = leaks->walk_again || tensor.under_grace || tensor.cause != 0;
     }
+    return leaks->next_slot < leaks->end_slot;
 }
 
 static const char *name_of(uint32_t cause)
@@ -141,10 +136,9 @@ static void tell_of_overdue(const struct ftli_leak_detection *leaks, uint64_t co
                      (unsigned long long)count, count == FTLI_OVERDUE_MOST ? " or more" : "");
 }
 
-/* When the next walk comes: after a note, or while something may change by time alone; seldom enough to cost 0.1 %. */
-static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, uint64_t now_ns)
+/* The next walk comes after a note, or while something may change by time alone. */
+static uint64_t end_walk(struct ftli_leak_detection *leaks, uint64_t now_ns)
 {
-    leaks->next_slot = 0;
     if (ftli_leak_pinned_forget(leaks) != 0)
         leaks->walk_again = true;
     ftli_u64_store_release(&leaks->suspects, leaks->walk_suspects);
@@ -157,35 +151,22 @@ static void end_walk(struct ftli_leak_detection *leaks, ftli_context *context, u
     ftli_u64_store_release(&leaks->overdue, overdue);
     leaks->overdue_before = leaks->overdue_now;
     (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
-    uint64_t pause_ns = leaks->walk_busy_ns * SHARE;
-    leaks->not_before_ns = now_ns + pause_ns;
-    if (ftli_u32_load_seq_cst(&leaks->noted) != 0)
-        ftli_actor_run_within(ftli_self(context), pause_ns > SOON_NS ? pause_ns : SOON_NS);
-    else if (leaks->walk_again)
-        ftli_leak_detection_look_within(leaks, pause_ns > AGAIN_NS ? pause_ns : AGAIN_NS);
+    return leaks->walk_again ? AGAIN_NS : FTLI_LEAK_NO_DATE;
 }
+
+static const struct ftli_leak_pass_operations walk_pass = {.begin = begin_walk, .slice = walk_slice, .end = end_walk};
+
+const struct ftli_leak_pass_operations *const ftli_leak_passes[FTLI_LEAK_PASSES] = {
+    [FTLI_LEAK_PASS_WALK] = &walk_pass,
+};
+
+/* ---- the actor ----------------------------------------------------------------------------------------------------- */
 
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_leak_detection *leaks = state;
-    uint64_t now_ns = ftli_now_ns(context);
-    ftli_leak_look_at_scopes(leaks, now_ns);
-    if (leaks->next_slot == 0 && ftli_u32_load_acquire(&leaks->asked) == 0 && ftli_u32_load_seq_cst(&leaks->noted) == 0)
-        return FTL_OK;
-    if (leaks->next_slot == 0) {
-        if (now_ns < leaks->not_before_ns) {
-            ftli_actor_run_within(ftli_self(context), leaks->not_before_ns - now_ns);
-            return FTL_OK;
-        }
-        begin_walk(leaks);
-    }
-    walk_slice(leaks, now_ns);
-    uint64_t after_ns = ftli_now_ns(context);
-    leaks->walk_busy_ns += after_ns - now_ns;
-    if (leaks->next_slot < leaks->end_slot)
-        ftli_actor_run_within(ftli_self(context), SLICE_WAIT_NS);
-    else
-        end_walk(leaks, context, after_ns);
+    ftli_leak_look_at_scopes(leaks, ftli_now_ns(context));
+    ftli_leak_passes_tick(leaks, context);
     return FTL_OK;
 }
 
@@ -204,14 +185,11 @@ static int on_message(void *state, ftli_context *context, ftli_message *message)
     return FTL_OK;
 }
 
-/* After a restart a walk begins anew. */
+/* After a restart what was under way begins anew. */
 static int start(void *state, ftli_context *context)
 {
     struct ftli_leak_detection *leaks = state;
-    leaks->next_slot = 0;
-    leaks->not_before_ns = 0;
-    if (ftli_u32_load_seq_cst(&leaks->noted) != 0 || ftli_u32_load_acquire(&leaks->asked) != 0)
-        ftli_actor_run_within(ftli_self(context), SOON_NS);
+    ftli_leak_passes_start(leaks, context);
     ftli_leak_look_at_scopes(leaks, ftli_now_ns(context));
     return FTL_OK;
 }

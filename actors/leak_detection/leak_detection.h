@@ -13,6 +13,7 @@
 
 #include "actors/allocation/allocation.h"
 #include "actors/events/events.h"
+#include "actors/leak_detection/pass.h"
 #include "actors/leak_detection/settings.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/kernel/kernel.h"
@@ -78,21 +79,20 @@ struct ftli_leak_detection {
     struct ftli_leak_pinned
         *pinned;           /* FTLI_LEAK_PINNED_MOST of them: a mapping, of which only what is used is resident */
     ftli_atomic_u32 noted; /* pairs: leak-noted */
-    ftli_atomic_u32 asked; /* a tick is to walk; else it came for a scope's deadline alone */
+    struct ftli_leak_pass passes[FTLI_LEAK_PASSES];
     /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
     ftli_atomic_u64 scope_due;
     ftli_atomic_u64 scopes_overdue; /* as of the last look */
     /* the actor's own walk */
-    uint32_t next_slot, end_slot; /* next_slot 0: no walk runs */
-    uint64_t walk_busy_ns, walk_suspects, walk_suspect_bytes;
+    uint32_t next_slot, end_slot;
+    uint64_t walk_suspects, walk_suspect_bytes;
     struct ftli_leak_suspect {
         uint64_t tensor, bytes;
         uint32_t cause, label;
         const char *site;
-    } walk_largest;         /* of the suspects */
-    uint64_t told;          /* suspects that were told of, or as many as were left of them */
-    bool walk_again;        /* something is under grace, pinned, or a suspect: it may change without a note */
-    uint64_t not_before_ns; /* of the next walk: 0.1 % of a core */
+    } walk_largest;  /* of the suspects */
+    uint64_t told;   /* suspects that were told of, or as many as were left of them */
+    bool walk_again; /* something is under grace, pinned, or a suspect: it may change without a note */
     struct ftli_overdue_list overdue_before, overdue_now; /* of the last walk, of this one */
     /* of the last walk that ended, the actor's or a caller's */
     ftli_atomic_u64 suspects;
@@ -108,7 +108,7 @@ void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
 /* A scope with living members was ended, a thread is gone, or a pinned tensor was dropped: the actor looks, soon but seldom.
  * One load if that was noted already. Async-signal-safe. */
 void ftli_leak_detection_note(struct ftli_leak_detection *);
-/* A walk within this time, unless one comes sooner: drops are pending. Two loads if it was asked for already. */
+/* A walk within this time, unless one comes sooner: drops are pending. */
 void ftli_leak_detection_look_within(struct ftli_leak_detection *, uint64_t delay_ns);
 /* A scope was opened that is overdue when it is still open at due_ns. */
 void ftli_leak_detection_watch_scope(struct ftli_leak_detection *, uint64_t due_ns, uint64_t now_ns);
