@@ -27,7 +27,7 @@ struct ftli_header {
         ftli_atomic_u64 size;       /* dtype 6 | ndim 4 | 6 unused | bytes 48 */
         ftli_atomic_u32 small_size; /* its low half: the bytes of a tensor that has a size class */
     };
-    ftli_atomic_u64 record; /* id 32 | size class 8 | device 8 | flags 16 */
+    ftli_atomic_u64 record; /* id 32 (the slot; SAMPLED: weight 12 | site 20) | size class 8 | device 8 | flags 16 */
     ftli_atomic_u64 dimensions_low;
     union {
         struct {
@@ -94,6 +94,39 @@ FTLI_INLINE uint32_t ftli_record_flags(uint64_t record)
     return (uint32_t)record & 0xffff;
 }
 
+/* The id of a sampled tensor says for how many it stands and where it was made; its slot comes back when SAMPLED goes. So what
+ * lives can be summed by site at any moment, and a death subtracts what its birth added. The weight is in fortieths: one over the
+ * rate, 1 to 100. */
+#define FTLI_WEIGHT_ONE        40
+#define FTLI_WEIGHT_MOST       4000
+#define FTLI_RECORD_SITE       UINT32_C(0xfffff)
+#define FTLI_RECORD_SITE_BITS  20
+#define FTLI_RECORD_SITE_SHIFT 32
+#define FTLI_RECORD_REST       UINT64_C(0xffffffff)
+
+FTLI_INLINE uint64_t ftli_record_sampled(uint64_t record, uint32_t weight, uint32_t site)
+{
+    return (record & FTLI_RECORD_REST) | FTLI_HEADER_SAMPLED |
+           (uint64_t)(weight << FTLI_RECORD_SITE_BITS | site) << FTLI_RECORD_SITE_SHIFT;
+}
+
+FTLI_INLINE uint64_t ftli_record_not_sampled(uint64_t record, uint32_t slot)
+{
+    return (record & FTLI_RECORD_REST & ~(uint64_t)FTLI_HEADER_SAMPLED) | (uint64_t)slot << FTLI_RECORD_SITE_SHIFT;
+}
+
+/* 0: not sampled, or its site is not known. */
+FTLI_INLINE uint32_t ftli_record_site(uint64_t record)
+{
+    return (record & FTLI_HEADER_SAMPLED) != 0 ? ftli_record_id(record) & FTLI_RECORD_SITE : 0;
+}
+
+/* In fortieths; 0: not sampled. */
+FTLI_INLINE uint32_t ftli_record_weight(uint64_t record)
+{
+    return (record & FTLI_HEADER_SAMPLED) != 0 ? ftli_record_id(record) >> FTLI_RECORD_SITE_BITS : 0;
+}
+
 #define FTLI_SIZE_DTYPE_SHIFT 58
 #define FTLI_SIZE_NDIM_SHIFT  54
 
@@ -122,6 +155,11 @@ FTLI_INLINE uint64_t ftli_header_own_bytes(const struct ftli_header *header)
 {
     bool view = (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & FTLI_HEADER_VIEW) != 0;
     return view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size));
+}
+
+FTLI_INLINE uint32_t ftli_header_site(const struct ftli_header *header)
+{
+    return ftli_record_site(ftli_u64_load_acquire(&header->record));
 }
 
 /* The scope word of a header: ended 1 | number of the port that made it 11 | slot of the scope 20. Port 0: not known. */

@@ -47,8 +47,9 @@ struct ftli_leak_detection_world {
      * kernel's clock. NULL: nobody can say, and no tensor is reported as having outlived its thread. */
     enum ftli_thread_fate (*thread_ended)(void *user, uint32_t port, uint64_t born_ns, uint64_t *ended_ns);
     void *user;
-    uint64_t drop_deadline_ns;  /* a drop that nothing pins is completed or quarantined by then; 0: not looked for */
-    struct ftli_events *events; /* who hears of new suspects and overdue drops; may be NULL */
+    uint64_t drop_deadline_ns; /* a drop that nothing pins is completed or quarantined by then; 0: not looked for */
+    const struct ftli_sites *sites; /* of sampled tensors; NULL: none are */
+    struct ftli_events *events;     /* who hears of new suspects and overdue drops; may be NULL */
     /* Parcels of drops begun before before_ns and not completed, a row each (tensor: its number, which is no handle). True: some
      * are under way, late or not. NULL: there are no parcels. */
     bool (*late_parcels)(void *user, uint64_t before_ns, struct ftli_overdue_list *out);

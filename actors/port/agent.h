@@ -104,7 +104,8 @@ uint64_t ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t by
 /* A port's next countdown of a tier or of a class, its first one too; 0: it is not sampled. */
 uint32_t ftli_sample_countdown(struct ftli_port *, unsigned tier);
 uint32_t ftli_sample_class_countdown(struct ftli_port *, unsigned size_class);
-void ftli_sample_drop(struct ftli_port *, const struct ftli_header *);
+/* A sampled one is dropped, and the caller's: its death is counted, and its slot stands in its record again. Port NULL: none. */
+void ftli_sample_drop(struct ftl_runtime *, struct ftli_port *, struct ftli_header *);
 
 /* Coarse milliseconds since the runtime opened, refreshed. */
 uint32_t ftli_stamp_refresh(struct ftl_runtime *);

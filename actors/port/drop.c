@@ -46,9 +46,8 @@ static void leave_life(const struct ftli_agent *agent, struct ftli_header *heade
         if (slot != 0)
             ftli_scope_leave(&agent->runtime->scopes, slot, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
     }
-    if ((flags & FTLI_HEADER_SAMPLED) != 0 && agent->port != NULL)
-        ftli_sample_drop(agent->port,
-                         header); /* else there is no ring; its birth was recorded, and the table knows its end */
+    if ((flags & FTLI_HEADER_SAMPLED) != 0)
+        ftli_sample_drop(agent->runtime, agent->port, header);
 }
 
 static void count_immediate(const struct ftli_agent *agent, unsigned c, uint64_t bytes)

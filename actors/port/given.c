@@ -192,6 +192,7 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .user = runtime,
                                               .drop_deadline_ns = (uint64_t)runtime->cleanup.settings->deadline_ns,
                                               .events = &runtime->events,
+                                              .sites = runtime->tracking.sites,
                                               .late_parcels = late_parcels};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);

@@ -141,17 +141,15 @@ static FTLI_NOINLINE int put_pages(struct ftli_port *port, struct ftli_header *h
     return put(port, parcel_at(port, at), id, 0, at, bytes, ftli_pages_block_bytes(bytes));
 }
 
-/* Ours, and its death is recorded, or something stands against it. */
+/* Ours, and its death is recorded, or something stands against it: its number is not its own, for one. A sampled one says something
+ * else there. */
 static FTLI_NOINLINE int put_marked(struct ftli_port *port, struct ftli_header *header, uint64_t id, size_t at)
 {
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     unsigned c = ftli_record_class(record);
-    uint32_t slot = (uint32_t)(header - (struct ftli_header *)ftli_pointer_load_plain(&port->headers));
-    if (FTLI_UNLIKELY(ftli_record_flags(record) != FTLI_HEADER_SAMPLED || ftli_u32_load_relaxed(&header->cold) != 0 ||
-                      ftli_record_id(record) != slot))
+    if (FTLI_UNLIKELY(ftli_record_flags(record) != FTLI_HEADER_SAMPLED || ftli_u32_load_relaxed(&header->cold) != 0))
         return long_way(port, header, id);
-    ftli_sample_drop(port, header);
-    ftli_u64_store_release(&header->record, record - FTLI_HEADER_SAMPLED);
+    ftli_sample_drop(port->owner, port, header);
     if (FTLI_UNLIKELY(c == 0))
         return put_pages(port, header, id, at);
     return put(port, parcel_at(port, at), id, c, at, ftli_u32_load_relaxed(&header->small_size), ftli_class_bytes(c));

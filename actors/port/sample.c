@@ -1,6 +1,7 @@
 /* Sampled events, as a port makes them: the cost is counted in cycles, on the thread that pays it. */
 #include "actors/port/agent.h"
 #include "runtime/base/clock.h"
+#include "tensor/extension.h"
 
 #define MEASURED_EVERY 32
 
@@ -78,12 +79,32 @@ FTLI_INLINE void write_death(struct ftli_event_record *event, const struct ftli_
     event->lived_ms = now_ms > born_ms ? now_ms - born_ms : 0;
 }
 
-FTLI_INLINE uint64_t mark(struct ftli_port *port, struct ftli_header *header)
+/* The end of a sampled life, on behalf of its site. */
+FTLI_INLINE void count_death(struct ftl_runtime *runtime, const struct ftli_header *header, uint64_t record,
+                             uint32_t now_ms)
 {
-    uint64_t record = ftli_u64_load_relaxed(&header->record) | FTLI_HEADER_SAMPLED;
+    uint32_t born_ms = ftli_u32_load_relaxed(&header->stamp);
+    ftli_site_died(runtime->tracking.sites, ftli_record_site(record), ftli_record_weight(record),
+                   ftli_size_bytes(ftli_u64_load_relaxed(&header->size)), now_ms > born_ms ? now_ms - born_ms : 0);
+}
+
+FTLI_INLINE uint64_t mark(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t weight,
+                          uint32_t site)
+{
+    uint64_t record = ftli_record_sampled(ftli_u64_load_relaxed(&header->record), weight, site);
     ftli_u64_store_release(&header->record, record);
     ftli_u64_add_owner(&port->counters.sampled, 1);
+    ftli_site_born(port->owner->tracking.sites, site, weight, bytes);
     return record;
+}
+
+/* What the program named, if it has. */
+static uint32_t site_of(struct ftli_port *port, const struct ftli_header *header)
+{
+    struct ftl_runtime *runtime = port->owner;
+    uint32_t cold = ftli_u32_load_relaxed(&header->cold);
+    const char *literal = cold != 0 ? ftli_pointer_load_relaxed(&ftli_extension(&runtime->table, cold)->site) : NULL;
+    return literal != NULL ? ftli_site_of_literal(runtime->tracking.sites, literal) : FTLI_SITE_UNKNOWN;
 }
 
 /* How many events wait in the ring, before one that is number `written`. */
@@ -111,20 +132,34 @@ static FTLI_NOINLINE void record_event(struct ftli_port *port, const struct ftli
         ftli_u64_add_owner(&port->counters.tracking_cycles, (ftli_clock_cycles() - began) * MEASURED_EVERY);
 }
 
-static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
+static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t weight)
 {
-    (void)mark(port, header);
+    (void)mark(port, header, bytes, weight, site_of(port, header));
     record_event(port, header, bytes, FTLI_EVENT_CREATED);
 }
 
-void ftli_sample_drop(struct ftli_port *port, const struct ftli_header *header)
+/* A link or a wait may put its flag in at this moment. */
+static void clear(struct ftl_runtime *runtime, struct ftli_header *header, uint64_t record)
 {
-    record_event(port, header, 0, FTLI_EVENT_DROPPED);
+    uint32_t slot = ftli_table_slot(&runtime->table, header);
+    while (!ftli_u64_cas_acq_rel(&header->record, &record, ftli_record_not_sampled(record, slot)))
+        ;
+}
+
+void ftli_sample_drop(struct ftl_runtime *runtime, struct ftli_port *port, struct ftli_header *header)
+{
+    uint64_t record = ftli_u64_load_relaxed(&header->record);
+    uint32_t now_ms = ftli_u32_load_relaxed(port != NULL ? &port->stamp_ms : &runtime->stamp_ms);
+    if (port != NULL) /* else there is no ring: its site knows its end, and the table */
+        record_event(port, header, 0, FTLI_EVENT_DROPPED);
+    count_death(runtime, header, record, now_ms);
+    clear(runtime, header, record);
 }
 
 FTLI_INLINE int finish_drop(struct ftli_port *port, struct ftli_header *header, uint64_t next_id, uint64_t record)
 {
-    ftli_u64_store_release(&header->record, record & ~(uint64_t)FTLI_HEADER_SAMPLED);
+    count_death(port->owner, header, record, ftli_u32_load_relaxed(&port->stamp_ms));
+    ftli_u64_store_release(&header->record, ftli_record_not_sampled(record, ftli_handle_slot(next_id)));
     return ftli_drop_finish(port, header, next_id, ftli_record_class_offset(record),
                             ftli_u32_load_relaxed(&header->small_size));
 }
@@ -132,7 +167,7 @@ FTLI_INLINE int finish_drop(struct ftli_port *port, struct ftli_header *header, 
 static FTLI_NOINLINE int drop_recorded(struct ftli_port *port, struct ftli_header *header, uint64_t next_id,
                                        uint64_t record)
 {
-    ftli_sample_drop(port, header);
+    record_event(port, header, 0, FTLI_EVENT_DROPPED);
     return finish_drop(port, header, next_id, record);
 }
 
@@ -150,6 +185,20 @@ int ftli_drop_sampled(struct ftli_port *port, struct ftli_header *header, uint64
     return finish_drop(port, header, next_id, record);
 }
 
+/* Of one that is sampled. */
+static uint32_t weight_of(const struct ftli_sampling *sampling, uint64_t bytes)
+{
+    return bytes >= sampling->every_one_from_bytes ? FTLI_WEIGHT_ONE
+                                                   : sampling->weight[ftli_sampling_tier(sampling, bytes)];
+}
+
+/* c is 8 times a class that is not looked at. */
+FTLI_INLINE uint32_t weight_of_class(const struct ftli_port *port, size_t c)
+{
+    const struct ftl_runtime *runtime = port->owner;
+    return runtime->sampling.weight[runtime->tier_of_class[c / 8]];
+}
+
 /* Some sizes of the class are all recorded: each is shown. */
 static FTLI_NOINLINE uint64_t look(struct ftli_port *port, struct ftli_header *header, unsigned c, uint64_t bytes)
 {
@@ -157,7 +206,7 @@ static FTLI_NOINLINE uint64_t look(struct ftli_port *port, struct ftli_header *h
     port->countdown[c] = 1;
     if (bytes < sampling->every_one_from_bytes && !is_due(port, ftli_sampling_tier(sampling, bytes)))
         return 0;
-    sample_new(port, header, bytes);
+    sample_new(port, header, bytes, weight_of(sampling, bytes));
     return FTLI_WORD_SLOW;
 }
 
@@ -176,7 +225,7 @@ uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, u
 {
     if (!count_again(port, 8 * (size_t)c))
         return is_looked_at(port->owner, c) ? look(port, header, c, bytes) : 0;
-    sample_new(port, header, bytes);
+    sample_new(port, header, bytes, weight_of_class(port, 8 * (size_t)c));
     return FTLI_WORD_SLOW;
 }
 
@@ -210,7 +259,7 @@ int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
     if (FTLI_UNLIKELY(!count_again(port, c)))
         return new_looked_at(id, c, bytes, out);
     struct ftli_header *header = ftli_port_header(port, id);
-    uint64_t record = mark(port, header);
+    uint64_t record = mark(port, header, bytes, weight_of_class(port, c), FTLI_SITE_UNKNOWN);
     uint32_t written = ftli_u32_load_relaxed(&port->ring.written), waiting = waiting_in(&port->ring, written);
     if (FTLI_UNLIKELY(waiting >= FTLI_EVENT_RING)) {
         ftli_u64_add_owner(&port->ring.lost, 1);
@@ -230,6 +279,6 @@ uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, u
     const struct ftli_sampling *sampling = &port->owner->sampling;
     if (bytes < sampling->every_one_from_bytes && !is_due(port, ftli_sampling_tier(sampling, bytes)))
         return 0;
-    sample_new(port, header, bytes);
+    sample_new(port, header, bytes, weight_of(sampling, bytes));
     return FTLI_WORD_SLOW;
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "tensor/header.h"
+
 #define DETAILED_MOST 0.5
 #define PERIOD_MOST   (UINT32_C(1) << 30)
 
@@ -21,6 +23,8 @@ static void set_rate(struct ftli_sampling *sampling, uint32_t tier, double rate)
     double mean = rate < 1 ? 1 / rate : 1;
     sampling->period[tier] = (uint32_t)mean;
     sampling->longer[tier] = (uint32_t)((mean - (double)sampling->period[tier]) * 4294967295.0);
+    double weight = mean * FTLI_WEIGHT_ONE + 0.5;
+    sampling->weight[tier] = weight < FTLI_WEIGHT_MOST ? (uint32_t)weight : FTLI_WEIGHT_MOST;
 }
 
 void ftli_sampling_from(struct ftli_sampling *sampling, const struct ftli_tracking_settings *settings)

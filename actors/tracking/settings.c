@@ -20,6 +20,7 @@ static const struct ftli_key tracking_keys[] = {
     FTLI_SIZE("every_one_from", struct ftli_tracking_settings, every_one_from_bytes, 0, 1024 * TIB),
     FTLI_LIST("tiers", struct ftli_tracking_settings, tiers, tier_count, tier_keys),
     FTLI_COUNT("events", struct ftli_tracking_settings, events, 16, 16777216),
+    FTLI_COUNT("sites", struct ftli_tracking_settings, sites, 16, 1048575),
     FTLI_KEYS_END,
 };
 

@@ -22,6 +22,7 @@ struct ftli_tracking_tier {
 struct ftli_tracking_settings {
     uint32_t level;
     uint32_t events;                                      /* kept, a ring */
+    uint32_t sites;                                       /* told apart; the rest is one */
     uint32_t tier_count;                                  /* 1 to 4 */
     uint64_t every_one_from_bytes;                        /* recorded without sampling */
     struct ftli_tracking_tier tiers[FTLI_TRACKING_TIERS]; /* rising */

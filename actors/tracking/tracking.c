@@ -24,14 +24,19 @@ int ftli_tracking_init(struct ftli_tracking *tracking, const struct ftli_trackin
         return FTL_ENOMEM;
     tracking->events_bytes = bytes;
     tracking->capacity = world->settings->events;
-    return FTL_OK;
+    int status = ftli_sites_open(world->settings->sites, &tracking->sites);
+    if (status != FTL_OK)
+        ftli_tracking_fini(tracking);
+    return status;
 }
 
 void ftli_tracking_fini(struct ftli_tracking *tracking)
 {
     if (tracking->events != NULL)
         ftli_os_release(tracking->events, tracking->events_bytes);
+    ftli_sites_close(tracking->sites);
     tracking->events = NULL;
+    tracking->sites = NULL;
     tracking->capacity = 0;
 }
 
@@ -83,7 +88,7 @@ void ftli_tracking_read(struct ftli_tracking *tracking, struct ftli_tracking_fig
     figures.kept = figures.events < tracking->capacity ? figures.events : tracking->capacity;
     figures.lost = load.events_lost;
     figures.header_bytes = load.live * FTLI_TRACKING_HEADER_BYTES;
-    figures.ring_bytes = load.ring_bytes + tracking->events_bytes;
+    figures.ring_bytes = load.ring_bytes + tracking->events_bytes + ftli_sites_used_bytes(tracking->sites);
     if (load.thread_cycles != 0)
         figures.time_overhead = (double)load.tracking_cycles / (double)load.thread_cycles;
     if (load.live_bytes != 0)

@@ -10,6 +10,7 @@
 #define FTLI_ACTORS_TRACKING_TRACKING_H
 
 #include "actors/tracking/settings.h"
+#include "actors/tracking/site.h"
 #include "runtime/base/random.h"
 #include "runtime/kernel/actor.h"
 #include "runtime/kernel/token.h"
@@ -64,7 +65,8 @@ enum ftli_event_kind { FTLI_EVENT_CREATED = 1, FTLI_EVENT_DROPPED = 2 };
 
 /* The packed record of the header, the coarse stamp, and what happened. */
 struct ftli_event_record {
-    uint64_t record; /* id 32 | size class 8 | device 8 | flags 16 */
+    uint64_t
+        record; /* weight 12 | site 20 | size class 8 | device 8 | flags 16: ftli_record_site, ftli_record_weight */
     uint64_t bytes;
     uint32_t stamp_ms; /* since the runtime opened */
     uint32_t kind;
@@ -111,7 +113,8 @@ struct ftli_sampling {
     uint64_t up_to_bytes[FTLI_TRACKING_TIERS];
     uint32_t period[FTLI_TRACKING_TIERS];
     uint32_t longer[FTLI_TRACKING_TIERS];
-    uint64_t every_one_from_bytes; /* UINT64_MAX: not at all */
+    uint32_t weight[FTLI_TRACKING_TIERS]; /* of a sampled one, as in its record */
+    uint64_t every_one_from_bytes;        /* UINT64_MAX: not at all */
 };
 
 /* What a level does: none and minimal sample nothing; standard the rates as given; detailed twice them, 50 % at most;
@@ -161,6 +164,8 @@ struct ftli_tracking_world {
 
 struct ftli_tracking {
     struct ftli_tracking_world world;
+    struct ftli_sites *sites;         /* NULL: nothing is sampled */
+    ftli_atomic_u32 stacks_paused;    /* not 0: no stacks are taken */
     ftli_actor *actor;                /* NULL until attached: events are then taken by who reads them */
     ftli_token token;                 /* over what follows */
     struct ftli_event_record *events; /* the last `capacity`, event k at k % capacity; NULL: none are kept */

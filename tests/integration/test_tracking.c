@@ -305,3 +305,131 @@ Test(tracking_whole, at_level_none_there_is_nothing_to_pay_for)
     cr_assert_eq(runtime->tracking.events_bytes, 0, "no ring");
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }
+
+/* ---- sites */
+
+enum { PLACES = 6 };
+static const char *const places[PLACES] = {NULL, "place 1", "place 2", "place 3", "place 4", "place 5"};
+
+/* Of what is alive in the table: weights and bytes by site. */
+struct by_site {
+    uint64_t weight[64], bytes[64], tensors;
+};
+
+static struct by_site walk(ftl_runtime *runtime)
+{
+    struct by_site sum = {.tensors = 0};
+    uint32_t end = ftli_table_fresh(&runtime->table);
+    for (uint32_t slot = 1; slot < end; slot = ftli_table_next(&runtime->table, slot, end)) {
+        const struct ftli_header *header = ftli_table_header(&runtime->table, slot);
+        if (ftli_word_state(ftli_u64_load_acquire(&header->word)) != FTLI_LIVE)
+            continue;
+        uint64_t record = ftli_u64_load_acquire(&header->record);
+        uint32_t site = ftli_record_site(record), weight = ftli_record_weight(record);
+        cr_assert_lt(site, 64);
+        if (weight == 0)
+            cr_assert_eq(ftli_record_id(record), slot, "not sampled: its number is its own");
+        sum.tensors += weight != 0;
+        sum.weight[site] += weight;
+        sum.bytes[site] += weight * ftli_size_bytes(ftli_u64_load_acquire(&header->size));
+    }
+    return sum;
+}
+
+static uint64_t expect_sites_agree(ftl_runtime *runtime)
+{
+    struct by_site sum = walk(runtime);
+    for (uint32_t site = 0; site < 64; site++) {
+        struct ftli_site_figures figures;
+        ftli_site_figures(runtime->tracking.sites, site, &figures);
+        cr_assert_eq(figures.created - figures.dropped, sum.weight[site], "site %u: %llu in figures, %llu in the table",
+                     site, (unsigned long long)(figures.created - figures.dropped),
+                     (unsigned long long)sum.weight[site]);
+        cr_assert_eq(figures.created_bytes - figures.dropped_bytes, sum.bytes[site], "site %u", site);
+    }
+    return sum.tensors;
+}
+
+static int never_mind(ftl_tensor tensor, void *data, size_t bytes, void *user)
+{
+    (void)tensor, (void)data, (void)bytes, (void)user;
+    return 0;
+}
+
+/* Every way in which a sampled tensor ends: in place, posted, by a finalizer, a link, a scope's end, under a pin, awaited. */
+static void *live_and_die(void *argument)
+{
+    struct worker *worker = argument;
+    ftl_tensor held[HELD] = {{0}};
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned at = (unsigned)rand_r(&worker->seed) % HELD, kind = (unsigned)rand_r(&worker->seed) % 8;
+        ftl_tensor_options options = {.site = places[i % PLACES], .finalizer = kind == 1 ? never_mind : NULL};
+        ftl_scope scope = {0};
+        if (kind == 2)
+            worker->failed |= ftl_scope_begin(worker->runtime, NULL, &scope) != FTL_OK;
+        options.scope = scope;
+        if (held[at].id != 0) {
+            if (kind == 3)
+                (void)ftl_tensor_pin(held[at]);
+            worker->failed |= ftl_tensor_drop(held[at]) != FTL_OK;
+            if (kind == 3)
+                ftl_tensor_unpin(held[at]);
+            else if (kind == 4)
+                worker->stale += ftl_tensor_await(held[at], 0) != FTL_OK;
+        }
+        size_t bytes = (size_t)rand_r(&worker->seed) % (i % 16 == 0 ? 300000 : 3000);
+        bool plain = kind > 4;
+        worker->failed |= ftl_bytes_new(worker->runtime, bytes, plain ? NULL : &options, &held[at]) != FTL_OK;
+        unsigned child = (unsigned)rand_r(&worker->seed) % HELD;
+        if (kind == 0 && child != at && held[child].id != 0 && ftl_tensor_link(held[at], held[child]) == FTL_OK &&
+            ftl_tensor_drop(held[child]) == FTL_OK)
+            held[child].id = 0;
+        if (scope.id != 0) {
+            worker->failed |= ftl_scope_end(scope, NULL) != FTL_OK;
+            held[at].id = 0;
+        }
+    }
+    return NULL; /* what it holds lives on */
+}
+
+static void sites_agree(const char *overrides)
+{
+    enum { THREADS = 4 };
+    static struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    ftl_runtime *runtime;
+    ftl_open_options options = {.overrides = overrides};
+    cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
+    for (unsigned t = 0; t < THREADS; t++) {
+        workers[t] = (struct worker){.runtime = runtime, .seed = t + 1};
+        cr_assert_eq(pthread_create(&threads[t], NULL, live_and_die, &workers[t]), 0);
+    }
+    for (unsigned t = 0; t < THREADS; t++) {
+        cr_assert_eq(pthread_join(threads[t], NULL), 0);
+        cr_assert_not(workers[t].failed);
+        (void)ftli_actor_kill(runtime->tracking_actor); /* it restarts; the sites are not its */
+    }
+    cr_assert_eq(ftl_runtime_drain(runtime, -1), FTL_OK);
+    cr_assert_gt(expect_sites_agree(runtime), 0);
+    char why[200] = "";
+    cr_assert_eq(ftli_runtime_audit(runtime, why, sizeof why), FTL_OK, "%s", why);
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_assert_eq(stats.quarantined, 0, "headers get their slots back");
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(tracking_whole, what_a_site_made_less_what_it_dropped_is_what_the_table_holds)
+{
+    sites_agree("");
+}
+
+Test(tracking_whole, at_level_debug_each_tensor_is_in_the_figures_of_its_site)
+{
+    sites_agree("actors.tracking.level: debug\n");
+}
+
+Test(tracking_whole, sites_agree_where_every_drop_is_a_message)
+{
+    sites_agree("actors.tracking.level: detailed\nactors.cleanup.policy: message\n");
+}

@@ -49,8 +49,14 @@ static inline void open_leaks(void)
     cr_assert_eq(ftli_scopes_init(&scopes, &table), FTL_OK);
     cr_assert_eq(ftli_labels_init(&labels), FTL_OK);
     opened_ns = ftli_kernel_now_ns(kernel);
-    const struct ftli_leak_detection_world world = {&settings, &table,       &scopes, &labels,     NULL, kernel,
-                                                    opened_ns, thread_ended, NULL,    10 * SECOND, NULL, NULL};
+    const struct ftli_leak_detection_world world = {.settings = &settings,
+                                                    .table = &table,
+                                                    .scopes = &scopes,
+                                                    .labels = &labels,
+                                                    .kernel = kernel,
+                                                    .opened_ns = opened_ns,
+                                                    .thread_ended = thread_ended,
+                                                    .drop_deadline_ns = 10 * SECOND};
     cr_assert_eq(ftli_leak_detection_init(&leaks, &world), FTL_OK);
     const ftli_actor_options as = {
         .operations = &ftli_leak_detection_operations, .state = &leaks, .group = "background"};
