@@ -15,6 +15,7 @@
 #include "actors/events/events.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/kernel/route.h"
+#include "tensor/label.h"
 
 enum { FTLI_FINALIZER_WORKERS_MOST = 16, FTLI_CLEANUP_SENT_SHIFT = 40 };
 
@@ -135,8 +136,9 @@ struct ftli_cleanup {
     /* Makes the call; the drops in it inherit the parity as well. NULL: nobody counts drops. */
     int (*finalize)(void *user, uint32_t parity, const struct ftli_finalizer_call *);
     void *user;
-    struct ftli_events *events; /* who hears of a quarantine; may be NULL */
-    ftli_route *completed;      /* a run completed some; NULL: nobody is told */
+    struct ftli_events *events;       /* who hears of a quarantine; may be NULL */
+    const struct ftli_labels *labels; /* of whose tensors it tells */
+    ftli_route *completed;            /* a run completed some; NULL: nobody is told */
     /* the actor's alone */
     ftli_link *waiting; /* failed finalizers, unordered; each header's extension says when it is due */
     bool cascaded;      /* in this run */

@@ -10,17 +10,20 @@ struct kept {
     uint64_t tensor, bytes;
     uint32_t attempts;
     int status;
-    const char *site;
+    const char *site, *label;
 };
 
 static struct kept read_kept(const struct ftli_cleanup *cleanup, const struct ftli_header *header)
 {
     const struct ftli_extension *extension = ftli_cleanup_extension(cleanup, header);
-    struct kept kept = {.tensor = ftli_table_handle(cleanup->table, header), .bytes = ftli_header_own_bytes(header)};
+    struct kept kept = {
+        .tensor = ftli_table_handle(cleanup->table, header), .bytes = ftli_header_own_bytes(header), .label = ""};
     if (extension != NULL) {
         kept.attempts = ftli_attempts_in_all(ftli_u32_load_relaxed(&extension->attempts));
         kept.status = kept.attempts != 0 ? (int)ftli_u32_load_relaxed(&extension->last_status) : 0;
         kept.site = ftli_pointer_load_acquire(&extension->site);
+        if (cleanup->labels != NULL)
+            kept.label = ftli_label_text(cleanup->labels, ftli_u32_load_acquire(&extension->label));
     }
     return kept;
 }
@@ -32,10 +35,12 @@ static void tell_of_quarantine(struct ftli_cleanup *cleanup, const struct kept *
                                    .count = kept->attempts,
                                    .tensor = kept->tensor,
                                    .subject = kept->site != NULL ? kept->site : "cleanup"};
-    ftli_events_post(cleanup->events, &news,
-                     "a tensor of %llu bytes is set aside, memory and all: %s; its finalizer failed %u times, the last "
-                     "time with status %d",
-                     (unsigned long long)kept->bytes, why, kept->attempts, kept->status);
+    ftli_events_post(
+        cleanup->events, &news,
+        "a tensor of %llu bytes%s%s%s is set aside, memory and all: %s; its finalizer failed %u times, the "
+        "last time with status %d",
+        (unsigned long long)kept->bytes, kept->label[0] != '\0' ? ", \"" : "", kept->label,
+        kept->label[0] != '\0' ? "\"," : "", why, kept->attempts, kept->status);
 }
 
 /* In and out again: the counts of what is in quarantine now. They have one writer, this actor, but are not monotone. CORE.md law 1

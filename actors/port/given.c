@@ -159,6 +159,7 @@ static int init_events(struct ftl_runtime *runtime, const ftl_open_options *opti
         status =
             ftli_events_subscribe(&runtime->events, kinds, options->on_event, options->on_event_user, &subscription);
     runtime->cleanup.events = &runtime->events;
+    runtime->cleanup.labels = &runtime->labels;
     return status;
 }
 

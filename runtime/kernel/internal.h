@@ -128,7 +128,8 @@ struct ftli_simulation {
         int status;
         uint64_t most_faults, made;
     } faults;
-    ftli_actor *victim; /* of ftli_simulation_kill */
+    uint32_t unchecked_most; /* steps between two checks of actors; UINT32_MAX: there are none */
+    ftli_actor *victim;      /* of ftli_simulation_kill */
     int (*law)(void *);
     void *law_user;
     void (*watch)(void *, const ftli_simulation_choice *);

@@ -122,9 +122,14 @@ static void queue_due(ftli_kernel *kernel)
         ftli_group_queue_due(&kernel->groups[g], now_ns);
 }
 
+static bool is_checked(const struct ftli_simulation *s)
+{
+    return s->unchecked_most != UINT32_MAX && s->figures.steps % (s->unchecked_most + (uint64_t)1) == 0;
+}
+
 static int check_laws(struct ftli_simulation *s, const ftli_actor *ran)
 {
-    if (ran != NULL && ran->started && ran->operations->check != NULL) {
+    if (ran != NULL && ran->started && ran->operations->check != NULL && is_checked(s)) {
         const int status = ran->operations->check(ran->state, s->why, sizeof s->why);
         if (status != FTL_OK)
             return status;
@@ -228,6 +233,11 @@ void ftli_simulation_set_faults(ftli_kernel *kernel, const ftli_simulation_fault
 void ftli_simulation_kill(ftli_kernel *kernel, ftli_actor *actor)
 {
     kernel->simulation->victim = actor;
+}
+
+void ftli_simulation_check_every(ftli_kernel *kernel, uint32_t every)
+{
+    kernel->simulation->unchecked_most = every - 1; /* 0: UINT32_MAX */
 }
 
 void ftli_simulation_set_law(ftli_kernel *kernel, int (*law)(void *user), void *user)

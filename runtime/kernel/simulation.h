@@ -52,6 +52,8 @@ int ftli_simulation_run_until_idle(ftli_kernel *, uint64_t until_ns, uint64_t mo
 void ftli_simulation_jump(ftli_kernel *, uint64_t forward_ns); /* the clock moves; what became due is run by steps */
 void ftli_simulation_set_faults(ftli_kernel *, const ftli_simulation_faults *);
 void ftli_simulation_kill(ftli_kernel *, ftli_actor *); /* at its next receive, once */
+/* Actors' own checks run after one step in `every` (1: each, as it begins; 0: never): for long histories. The law is not touched. */
+void ftli_simulation_check_every(ftli_kernel *, uint32_t every);
 /* Called after every step, when the check of the actor that ran has passed: the laws. Not FTL_OK stops the run with that status. */
 void ftli_simulation_set_law(ftli_kernel *, int (*law)(void *user), void *user);
 void ftli_simulation_set_watcher(ftli_kernel *, void (*watch)(void *user, const ftli_simulation_choice *), void *user);
