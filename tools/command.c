@@ -47,10 +47,13 @@ static void print_option(const struct ftli_option *option)
 
 void ftli_command_help(const struct ftli_command *command)
 {
-    printf("usage: fettle %s%s%s", command->name, command->word == NULL ? "" : " ",
-           command->word == NULL ? "" : command->word);
+    bool first = !command->takes_rest && command->word != NULL;
+    printf("usage: fettle %s%s%s", command->name, first ? " " : "", first ? command->word : "");
     for (const struct ftli_option *option = command->options; option->name != NULL; option++) {
         printf(option->value == NULL ? " [%s]" : " [%s %s]", option->name, option->value);
+    }
+    if (command->takes_rest) {
+        printf(" -- %s ...", command->word);
     }
     printf("\n\n%s\n\n", command->text);
     for (const struct ftli_option *option = command->options; option->name != NULL; option++) {
@@ -147,13 +150,17 @@ int ftli_command_parse(const struct ftli_command *command, int argc, char **argv
                                        command->name);
         } else if (out->word == NULL) {
             out->word = argv[at];
+            out->rest = argv + at;
+            if (command->takes_rest) {
+                break;
+            }
         } else {
             return ftli_command_refuse(command, "one %s at a time; \"%s\" is one too many", command->word, argv[at]);
         }
     }
     if (out->word == NULL && command->word != NULL) {
-        return ftli_command_refuse(command, "which %s? usage: fettle %s %s [...]; see --help", command->word,
-                                   command->name, command->word);
+        return ftli_command_refuse(command, "which %s? usage: fettle %s %s%s [...]; see --help", command->word,
+                                   command->name, command->takes_rest ? "[...] -- " : "", command->word);
     }
     return -1;
 }

@@ -24,17 +24,20 @@ enum { FTLI_MAX_OPTIONS = 16 };
 struct ftli_arguments {
     const char *word;                     /* the one that is no option */
     const char *values[FTLI_MAX_OPTIONS]; /* by place in the command's table; NULL: not given; "" if it takes none */
+    char **rest;                          /* of a command that takes_rest: word and all after it; NULL ends them */
 };
 
 struct ftli_command {
     const char *name; /* one word, or two: "topology check" */
     const char *word; /* what the one argument is, "TRACE"; NULL: it takes none */
+    bool takes_rest;  /* from the word on all is another program's: no option is looked for in it */
     const char *summary;
     const char *text; /* of its --help, between usage and options */
     const struct ftli_option *options;
     int (*run)(const struct ftli_arguments *arguments);
 };
 
+extern const struct ftli_command ftli_command_record;
 extern const struct ftli_command ftli_command_replay;
 extern const struct ftli_command ftli_command_simulate;
 extern const struct ftli_command ftli_command_topology_check;

@@ -52,5 +52,7 @@ for program in out/with_fettle out/with_fettle_static; do
 done
 
 "$prefix/bin/fettle" --version
+"$prefix/bin/fettle" record --quiet -o trace.csv.zst -- ls "$prefix" >"$work/said"
+"$prefix/bin/fettle" replay trace.csv.zst --settle 0s >"$work/said" || { cat "$work/said" && exit 1; }
 grep -rlI "$build" "$prefix" && { echo "the installed copy names the build folder (above)" && exit 1; }
 echo "installed; used with pkg-config, shared and static, and with find_package"

@@ -55,7 +55,7 @@ expect 2 '--minutes is here twice' "$fettle" stress --minutes 1 --minutes 2
 expect 2 '--seed needs a value' "$fettle" stress --seed
 expect 2 '"x" is one word too many' "$fettle" stress x
 expect 2 '^none\.yaml: ' "$fettle" stress --topology none.yaml
-for command in stress replay simulate "topology check" "topology show"; do
+for command in stress record replay simulate "topology check" "topology show"; do
     # shellcheck disable=SC2086
     expect 0 "^usage: fettle $command" "$fettle" $command --help
 done

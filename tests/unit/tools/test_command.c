@@ -33,6 +33,23 @@ Test(command, options_in_any_place, .init = cr_redirect_stderr)
     cr_assert_str_eq(arguments.values[2], "");
 }
 
+static const struct ftli_command runs_another = {
+    .name = "run", .word = "COMMAND", .takes_rest = true, .summary = "runs", .text = "Runs it.", .options = options};
+
+Test(command, the_rest_is_anothers, .init = cr_redirect_stderr)
+{
+    struct ftli_arguments arguments;
+    char *words[] = {"--fill", "--", "sh", "--threads", "--help", NULL};
+    cr_assert_eq(ftli_command_parse(&runs_another, 5, words, &arguments), -1);
+    cr_assert_str_eq(arguments.word, "sh");
+    cr_assert_eq(arguments.rest, words + 2);
+    cr_assert_null(arguments.values[0]);
+    cr_assert_str_eq(arguments.values[2], "");
+    cr_assert_eq(ftli_command_parse(&runs_another, 2, words, &arguments), FTLI_EXIT_USAGE);
+    fflush(stderr);
+    cr_assert_stderr_eq_str("fettle run: which COMMAND? usage: fettle run [...] -- COMMAND [...]; see --help\n");
+}
+
 Test(command, bad_usage, .init = cr_redirect_stderr)
 {
     struct ftli_arguments arguments;
