@@ -187,8 +187,7 @@ Test(record_writer, whatever_comes_the_trace_loads)
     cr_assert_eq(trace.free_count, 4);
     cr_assert_eq(trace.thread_count, 3);
     cr_assert_eq(trace.left_bytes, 400);
-    cr_assert_eq(trace.crossing_count,
-                 2); /* 300 bytes by the second thread, 200 by exec; the last was 1 byte, by exec */
+    cr_assert_eq(trace.crossing_count, 3); /* the 300 bytes, and what exec ended: 200, and the one of size 0 */
     cr_assert_eq(trace.peak_live_bytes, sums->peak_bytes);
     cr_assert_eq(trace.allocs[0].align_log2, 21);
     ftli_trace_unload(&trace);
