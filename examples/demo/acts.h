@@ -10,5 +10,6 @@ struct seen;
 
 bool act_drops(uint64_t tensors, struct seen *seen);
 bool act_kill(uint64_t tensors, struct seen *seen);
+bool act_leak(uint64_t tensors, struct seen *seen); /* of a size of its own */
 
 #endif

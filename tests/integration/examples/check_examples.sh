@@ -36,6 +36,8 @@ says ' +from drop to reclaimed .*\(bound 100 ms\) +(kept|missed)'
 says ' +restarts [0-9]+; 1,250 finalizers called: lost 0, called twice 0 +exact'
 says ' +created 20,000 = live 0 \+ pending 0 \+ reclaimed 19,999 \+ quarantined 1 +exact'
 says ' +quarantined: "stuck" of [^ ]*examples/demo/kill.c:[0-9]+, its finalizer failed [0-9]+ times in 2 s .*'
+says ' +found 20 of 20, false alarms 0, [0-9.]+ [mu]?s after the session ended, among [0-9,]+ tensors +named'
+says ' +5 MiB  "kv"  [^ ]*examples/demo/leak.c:[0-9]+  outlived scope "session"'
 expect 2 "$examples/demo" --tensors many
 expect 2 "$examples/demo" kil
 expect 2 "$examples/demo" --tensors
