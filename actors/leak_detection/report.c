@@ -133,6 +133,9 @@ static const struct {
                                  "(FTL_SCOPE_CACHE)"},
     [FTL_LEAK_OUTLIVED_THREAD] = {"the thread that made them has ended, and nobody has dropped them since",
                                   "drop them before the thread ends, or make them in a scope that ends with its work"},
+    [FTL_LEAK_CYCLE] = {"they hold each other by links, and nothing else refers to them",
+                        "unlink one of the links (ftl_tensor_unlink) before the last other reference is dropped, or do "
+                        "not link back to what already leads here"},
     [FTL_LEAK_PINNED] = {"they were dropped, but a pin without its unpin keeps their memory",
                          "call ftl_tensor_unpin once for each ftl_tensor_pin, on error paths too"},
 };
