@@ -6,7 +6,7 @@
  *           the nodes, so that depth costs nothing. A node is held if its word counts more references than links of the picture
  *           point at it, or a pin; so is all that a held one reaches. A component of several nodes, or with a link to itself, none of
  *           which is held, is a cycle that only itself keeps alive.
- * Doubt     The picture is taken beside threads. What it takes for leaked is looked at again, FTLI_CYCLE_LOOKS times: every word and
+ * Doubt     The picture is taken beside threads, and words carry no count of their changes. What it takes for leaked is looked at again, FTLI_CYCLE_LOOKS times: every word and
  *           every link of all that the verdict rests on must be as it was. A link from outside the picture counts as a reference from
  *           outside, so a part of the graph can hide a leak, and never makes one.
  * Memory    4 bytes a slot that was ever used, 56 a tensor that holds others, 4 a link; reserved by the call of begin, resident as far as
@@ -20,7 +20,7 @@
 #include "actors/leak_detection/links.h"
 
 #define FTLI_CYCLE_NONE UINT32_MAX
-enum { FTLI_CYCLE_LOOKS = 8 };
+enum { FTLI_CYCLE_LOOKS = 16 };
 
 enum {
     FTLI_CYCLE_HELD = 1,

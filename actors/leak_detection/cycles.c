@@ -5,9 +5,11 @@
 
 #include "actors/leak_detection/walk.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/random.h"
 
 #define NONE        FTLI_CYCLE_NONE
 #define SLICE_STEPS 8192
+#define PAUSE_MOST  64
 
 void ftli_cycles_init(struct ftli_cycles *cycles)
 {
@@ -326,8 +328,11 @@ int ftli_cycles_search_all(struct ftli_leak_detection *leaks, struct ftli_cycle_
     for (; !ftli_cycle_search_judge(search, &budget); budget = SLICE_STEPS)
         if (is_over(leaks, deadline_ns))
             return FTL_ETIMEDOUT;
+    uint64_t random = search->count; /* so that nobody's loop keeps step with the looks */
     for (unsigned looks = 0; looks < FTLI_CYCLE_LOOKS && search->doubtful != NONE; budget = SLICE_STEPS) {
         looks += ftli_cycle_search_look_again(search, &budget);
+        for (uint64_t pause = ftli_splitmix64(&random) % PAUSE_MOST; pause != 0; pause--)
+            ftli_cpu_relax();
         if (is_over(leaks, deadline_ns))
             return FTL_ETIMEDOUT;
     }

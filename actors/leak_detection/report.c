@@ -96,6 +96,16 @@ int ftli_leak_groups_add(struct ftli_leak_groups *groups, const struct ftli_leak
     return ftli_leak_groups_add_finding(groups, &finding);
 }
 
+int ftli_leak_group_explain(struct ftli_leak_group *group, const char *reason)
+{
+    const struct ftli_leak_finding finding = {.reason = reason};
+    if (group->words == NULL)
+        group->words = words_of(&finding);
+    else if (group->words->reason[0] == '\0')
+        copy_text(group->words->reason, sizeof group->words->reason, reason);
+    return group->words != NULL ? FTL_OK : FTL_ENOMEM;
+}
+
 void ftli_leak_groups_free(struct ftli_leak_groups *groups)
 {
     for (size_t i = 0; i < groups->capacity; i++)

@@ -1,6 +1,7 @@
 /* Walks on the calling thread: ftl_leak_scan, and the list of close. */
 #include "actors/leak_detection/report.h"
 
+#include "actors/leak_detection/holders.h"
 #include "runtime/base/clock.h"
 
 #define TIMEOUT_NS   (UINT64_C(10) * FTLI_NS_PER_S)
@@ -63,6 +64,25 @@ static int look_for_cycles(struct ftli_leak_detection *leaks, struct scan *scan)
     return scan->is_close ? FTL_OK : status;
 }
 
+/* What holds the oldest of each row, where that is another tensor. Where there is no memory for it, it is not said. */
+static void explain(struct ftli_leak_detection *leaks, struct scan *scan)
+{
+    struct ftli_holders holders;
+    char reason[FTLI_LEAK_REASON_BYTES];
+    if (scan->groups.used == 0 ||
+        ftli_u32_load_acquire(&leaks->world.table->cells_fresh) <= 1 /* nobody holds others */)
+        return;
+    if (ftli_holders_read(&holders, leaks->world.table) != FTL_OK)
+        return;
+    for (size_t i = 0; i < scan->groups.capacity; i++) {
+        struct ftli_leak_group *group = &scan->groups.places[i];
+        if (group->count != 0 && group->oldest.cause != FTL_LEAK_CYCLE &&
+            ftli_holders_text(&holders, leaks, group->oldest.tensor, reason, sizeof reason))
+            (void)ftli_leak_group_explain(group, reason);
+    }
+    ftli_holders_free(&holders);
+}
+
 static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_report **out)
 {
     uint32_t end = ftli_table_fresh(leaks->world.table);
@@ -80,6 +100,7 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
         ftli_leak_groups_free(&scan->groups);
         return status;
     }
+    explain(leaks, scan);
     (void)ftli_leak_pinned_forget(leaks);
     ftli_u64_store_release(&leaks->suspects, scan->suspects);
     if ((scan->causes & BIT(FTL_LEAK_CYCLE)) != 0)
