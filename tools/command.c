@@ -47,8 +47,13 @@ static void print_option(const struct ftli_option *option)
 
 void ftli_command_help(const struct ftli_command *command)
 {
-    bool first = !command->takes_rest && command->word != NULL;
-    printf("usage: fettle %s%s%s", command->name, first ? " " : "", first ? command->word : "");
+    printf("usage: fettle %s", command->name);
+    if (command->word != NULL && !command->takes_rest) {
+        printf(command->word_optional ? " [%s]" : " %s", command->word);
+    }
+    if (command->more != NULL) {
+        printf(" %s", command->more);
+    }
     for (const struct ftli_option *option = command->options; option->name != NULL; option++) {
         printf(option->value == NULL ? " [%s]" : " [%s %s]", option->name, option->value);
     }
@@ -154,13 +159,20 @@ int ftli_command_parse(const struct ftli_command *command, int argc, char **argv
             if (command->takes_rest) {
                 break;
             }
+        } else if (command->more != NULL && out->more_count < FTLI_MAX_MORE) {
+            out->more[out->more_count++] = argv[at];
         } else {
             return ftli_command_refuse(command, "one %s at a time; \"%s\" is one too many", command->word, argv[at]);
         }
     }
-    if (out->word == NULL && command->word != NULL) {
-        return ftli_command_refuse(command, "which %s? usage: fettle %s %s%s [...]; see --help", command->word,
-                                   command->name, command->takes_rest ? "[...] -- " : "", command->word);
+    if (command->more != NULL && out->word != NULL && out->more_count == 0) {
+        return ftli_command_refuse(command, "which %s? usage: fettle %s %s %s; see --help", command->more,
+                                   command->name, command->word, command->more);
+    }
+    if (out->word == NULL && command->word != NULL && !command->word_optional) {
+        return ftli_command_refuse(command, "which %s? usage: fettle %s %s%s %s; see --help", command->word,
+                                   command->name, command->takes_rest ? "[...] -- " : "", command->word,
+                                   command->more == NULL ? "[...]" : command->more);
     }
     return -1;
 }

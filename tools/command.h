@@ -19,10 +19,12 @@ struct ftli_option {
     const char *const *words; /* the only values taken; NULL: any. Ends with NULL */
 };
 
-enum { FTLI_MAX_OPTIONS = 16 };
+enum { FTLI_MAX_OPTIONS = 16, FTLI_MAX_MORE = 16 };
 
 struct ftli_arguments {
-    const char *word;                     /* the one that is no option */
+    const char *word;                /* the one that is no option; NULL: none, if the command can do without */
+    const char *more[FTLI_MAX_MORE]; /* those behind it */
+    uint32_t more_count;
     const char *values[FTLI_MAX_OPTIONS]; /* by place in the command's table; NULL: not given; "" if it takes none */
     char **rest;                          /* of a command that takes_rest: word and all after it; NULL ends them */
 };
@@ -35,6 +37,8 @@ struct ftli_command {
     const char *text; /* of its --help, between usage and options */
     const struct ftli_option *options;
     int (*run)(const struct ftli_arguments *arguments);
+    bool word_optional;
+    const char *more; /* what follows the word, "REQUEST", one or more of them; NULL: nothing may */
 };
 
 extern const struct ftli_command ftli_command_record;
@@ -44,6 +48,7 @@ extern const struct ftli_command ftli_command_topology_check;
 extern const struct ftli_command ftli_command_topology_show;
 extern const struct ftli_command ftli_command_stat;
 extern const struct ftli_command ftli_command_stress;
+extern const struct ftli_command ftli_command_control;
 
 /* argv[0] is what follows the command's name. -1: go on; else the exit code, after help or a message was printed. */
 int ftli_command_parse(const struct ftli_command *command, int argc, char **argv, struct ftli_arguments *out);

@@ -206,6 +206,24 @@ void ftli_topology_print_head(const struct ftli_topology *topology, const char *
             promise(topology));
 }
 
+static bool is_set(const struct ftli_topology_text *value)
+{
+    return value->text[0] != '\0' && strcmp(value->text, "none") != 0;
+}
+
+static void print_sockets(const struct ftli_topology *topology, FILE *out)
+{
+    struct ftli_topology_text publish = ftli_topology_value(topology, "telemetry", "publish");
+    struct ftli_topology_text control = ftli_topology_value(topology, "telemetry", "control");
+    bool is_auto = strcmp(control.text, "auto") == 0;
+    fprintf(out, "  sockets  %s%s%s%s          ports: none\n",
+            is_auto            ? "$XDG_RUNTIME_DIR/fettle/PID-... (mode 0700, yours only)"
+            : is_set(&control) ? control.text
+                               : "",
+            is_set(&control) && is_set(&publish) ? ", " : "", is_set(&publish) ? publish.text : "",
+            is_set(&control) || is_set(&publish) ? "" : "none");
+}
+
 void ftli_topology_print_tail(const struct ftli_topology *topology, FILE *out)
 {
     for (uint32_t i = 0; i < topology->warning_count; i++) {
@@ -220,9 +238,7 @@ void ftli_topology_print_tail(const struct ftli_topology *topology, FILE *out)
                 from, ftli_text_percent(device->soft).text, ftli_text_bytes((uint64_t)soft).text,
                 ftli_text_percent(device->hard).text, ftli_text_bytes((uint64_t)hard).text);
     }
-    struct ftli_topology_text publish = ftli_topology_value(topology, "telemetry", "publish");
-    fprintf(out, "  sockets  %s          ports: none\n",
-            publish.text[0] == '\0' || strcmp(publish.text, "none") == 0 ? "none" : publish.text);
+    print_sockets(topology, out);
     if (topology->difference_count == 0) {
         fputs("  the same as default.yaml\n", out);
     } else {

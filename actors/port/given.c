@@ -1,4 +1,5 @@
 /* What the actors are given: memory, settings, and the few calls by which they reach the runtime around them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "actors/port/agent.h"
@@ -15,13 +16,8 @@ static void drop_reference(void *user, uint64_t tensor, uint32_t parity)
     struct ftli_header *header = ftli_registry_find(tensor);
     int inherited = FTLI_PLANTED(WRONG_EPOCH) ? -1 : (int)parity;
     struct ftli_agent agent = {runtime, NULL, &runtime->cleanup.counters, false, inherited};
-    if (header == NULL)
-        return;
-    (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
-    /* What held it is gone, and it lives on: what it is in may hang on itself alone from here on. */
-    if (ftli_word_is_live(ftli_u64_load_acquire(&header->word), ftli_handle_generation(tensor)) &&
-        (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & (FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)) != 0)
-        ftli_leak_detection_note_link(&runtime->leak_detection, tensor);
+    if (header != NULL)
+        (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
 }
 
 static int finalize(void *user, uint32_t parity, const struct ftli_finalizer_call *call)
@@ -98,6 +94,19 @@ static bool late_parcels(void *user, uint64_t before_ns, struct ftli_overdue_lis
     return under_way;
 }
 
+static int answer(void *user, const char *request, ftl_write_fn write, void *to, char *why, size_t why_size)
+{
+    int status = ftl_runtime_control(user, request, write, to);
+    if (status != FTL_OK)
+        (void)snprintf(why, why_size, "%s", ftl_last_error());
+    return status;
+}
+
+static bool is_ending(const void *user)
+{
+    return !ftli_runtime_is_open(user);
+}
+
 /* The tick's view of the ports; what else is looked at while a program works hangs on it. */
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
@@ -119,6 +128,12 @@ static const void *settings_of(const struct ftl_runtime *runtime, const char *ty
 {
     const struct ftli_topology_actor *actor = ftli_topology_actor(runtime->topology, type);
     return actor == NULL ? NULL : actor->settings;
+}
+
+static bool has_threads(const struct ftl_runtime *runtime, const char *type)
+{
+    const struct ftli_topology_actor *actor = ftli_topology_actor(runtime->topology, type);
+    return actor != NULL && runtime->topology->groups[actor->threads.index].count != 0;
 }
 
 int ftli_give_memory(struct ftl_runtime *runtime)
@@ -205,7 +220,12 @@ static int init_watchers(struct ftl_runtime *runtime)
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),
                                              .runtime = runtime->topology->name,
                                              .read_sample = ftli_operator_read_sample,
-                                             .user = runtime};
+                                             .answer = answer,
+                                             .is_ending = is_ending,
+                                             .user = runtime,
+                                             .number = runtime->number,
+                                             .has_threads = has_threads(runtime, "telemetry"),
+                                             .events = &runtime->events};
     ftli_telemetry_init(&runtime->telemetry, &telemetry);
     return status;
 }

@@ -10,6 +10,7 @@ enum { FTLI_ENDPOINT_BYTES = 128 }; /* the path of a socket has at most 107 char
 struct ftli_telemetry_settings {
     int64_t every_ns;
     char publish[FTLI_ENDPOINT_BYTES]; /* a ZeroMQ PUB endpoint, ipc://...; empty: none */
+    char control[FTLI_ENDPOINT_BYTES]; /* of the control socket: auto, a path or ipc://...; empty: none */
 };
 
 extern const struct ftli_actor_schema ftli_telemetry_schema;

@@ -6,6 +6,7 @@
 
 #include "actors/telemetry/json.h"
 #include "runtime/bridge/publisher.h"
+#include "runtime/bridge/responder.h"
 #include "runtime/kernel/kernel.h"
 
 #define TOPIC "stats"
@@ -31,6 +32,8 @@ static void stop(void *state, ftli_context *context)
 {
     struct ftli_telemetry *telemetry = state;
     (void)context;
+    ftli_responder_close(telemetry->responder);
+    telemetry->responder = NULL;
     if (telemetry->publisher != NULL)
         ftli_publisher_close(telemetry->publisher);
     telemetry->publisher = NULL;
@@ -48,11 +51,9 @@ static int make_room(struct ftli_telemetry *telemetry, const ftli_kernel *kernel
 }
 
 /* An endpoint that cannot be had is an error of the one who opens the runtime, who should hear of it at once. */
-static int start(void *state, ftli_context *context)
+static int start_publishing(struct ftli_telemetry *telemetry, ftli_context *context)
 {
-    struct ftli_telemetry *telemetry = state;
     const struct ftli_telemetry_settings *settings = telemetry->world.settings;
-    telemetry->why[0] = '\0';
     if (settings->publish[0] == '\0')
         return FTL_OK;
     int status = make_room(telemetry, ftli_actor_kernel(ftli_self(context)));
@@ -62,6 +63,46 @@ static int start(void *state, ftli_context *context)
         ftli_actor_run_within(ftli_self(context), (uint64_t)settings->every_ns);
     else
         give_room_back(telemetry);
+    return status;
+}
+
+/* auto: a runtime opens without it rather than not at all; a path was asked for, and is wanted. */
+static int start_answering(struct ftli_telemetry *telemetry, ftli_context *context)
+{
+    const char *control = telemetry->world.settings->control;
+    bool is_auto = strcmp(control, "auto") == 0;
+    if (control[0] == '\0' ||
+        (is_auto && (!telemetry->world.has_threads || ftli_kernel_is_simulated(ftli_actor_kernel(ftli_self(context))))))
+        return FTL_OK;
+    const struct ftli_responder_options options = {
+        .path = is_auto                              ? NULL
+                : strncmp(control, "ipc://", 6) == 0 ? control + 6
+                                                     : control,
+        .runtime = telemetry->world.runtime,
+        .number = telemetry->world.number,
+        .answer = telemetry->world.answer,
+        .is_ending = telemetry->world.is_ending,
+        .user = telemetry->world.user,
+    };
+    int status = ftli_responder_open(&options, &telemetry->responder, telemetry->why, sizeof telemetry->why);
+    if (status == FTL_OK || !is_auto)
+        return status;
+    ftli_events_post(telemetry->world.events,
+                     &(struct ftli_event_news){FTL_EVENT_LOG, 2, .subject = ftli_actor_name(ftli_self(context))},
+                     "no control socket: %s", telemetry->why);
+    telemetry->why[0] = '\0';
+    return FTL_OK;
+}
+
+static int start(void *state, ftli_context *context)
+{
+    struct ftli_telemetry *telemetry = state;
+    telemetry->why[0] = '\0';
+    int status = start_publishing(telemetry, context);
+    if (status == FTL_OK)
+        status = start_answering(telemetry, context);
+    if (status != FTL_OK)
+        stop(state, context);
     return status;
 }
 

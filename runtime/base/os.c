@@ -6,6 +6,7 @@
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -227,4 +228,20 @@ void ftli_os_entropy(void *into, size_t bytes)
         cursor += got;
         bytes -= (size_t)got;
     }
+}
+
+/* ---- a signal that poll sees ----------------------------------------------------------------------------------------- */
+
+int ftli_os_signal_open(void)
+{
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void ftli_os_signal_give(int descriptor)
+{
+    const uint64_t one = 1;
+    int before = errno;
+    while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+    errno = before;
 }

@@ -82,6 +82,10 @@ uint64_t ftli_os_thread_cpu_ns(void);                                    /* proc
 /* Fills the buffer with random bytes of the system's, for seeds of what is not simulated. */
 void ftli_os_entropy(void *into, size_t bytes);
 
+/* A descriptor that poll sees as readable from the first signal on; -1: the system has none left, errno says why. */
+int ftli_os_signal_open(void);
+void ftli_os_signal_give(int descriptor); /* any thread; keeps errno */
+
 /* ---- threads
  * ---------------------------------------------------------------------------------------------------- */
 

@@ -4,18 +4,16 @@
 #include "runtime/bridge/endpoint.h"
 #include "runtime/bridge/foreign.h"
 #include "runtime/bridge/frame.h"
+#include "runtime/bridge/place.h"
 
 #include <fettle/fettle.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -24,82 +22,16 @@ enum { HIGH_WATER = 64, MAX_SUBSCRIPTION_BYTES = 256 };
 struct ftli_publisher {
     void *context, *socket;
     pid_t process;
-    int lock;
-    bool made_directory, bound;
+    bool bound;
+    struct ftli_place place;
     uint64_t sequence; /* of the message sent last */
     char endpoint[FTLI_ENDPOINT_MAX_PATH + 16];
-    char directory[FTLI_ENDPOINT_MAX_PATH + 1];
-    char lock_path[FTLI_ENDPOINT_MAX_PATH + 16];
 };
 
 static int refuse(int status, char *why, size_t why_size, const char *what, const char *path)
 {
     snprintf(why, why_size, "%s: %s: %s", path, what, strerror(errno));
     return status;
-}
-
-/* The directory of the path, made for its owner alone if it is not there. */
-static int make_directory(struct ftli_publisher *publisher, const char *path, char *why, size_t why_size)
-{
-    size_t length = (size_t)(strrchr(path, '/') - path);
-    if (length == 0) {
-        length = 1; /* the root itself */
-    }
-    memcpy(publisher->directory, path, length);
-    publisher->directory[length] = '\0';
-    if (mkdir(publisher->directory, 0700) == 0) {
-        publisher->made_directory = true;
-        return FTL_OK;
-    }
-    struct stat status;
-    if (errno != EEXIST) {
-        return refuse(FTL_EINVAL, why, why_size, "the directory cannot be made", publisher->directory);
-    }
-    if (stat(publisher->directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
-        errno = ENOTDIR;
-        return refuse(FTL_EINVAL, why, why_size, "the socket needs a directory", publisher->directory);
-    }
-    if ((status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-        errno = EPERM;
-        return refuse(FTL_EINVAL, why, why_size, "anybody may replace files there", publisher->directory);
-    }
-    return FTL_OK;
-}
-
-/* Takes PATH.lock. A lock file that its owner removed between our open and our lock guards nothing: once more then. */
-static int take_lock(struct ftli_publisher *publisher, char *why, size_t why_size)
-{
-    for (;;) {
-        struct stat here, there;
-        int lock = open(publisher->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (lock < 0) {
-            return refuse(FTL_EINVAL, why, why_size, "the lock file cannot be made", publisher->lock_path);
-        }
-        if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-            int status = errno == EWOULDBLOCK ? FTL_EBUSY : FTL_EDEVICE;
-            refuse(status, why, why_size, errno == EWOULDBLOCK ? "somebody publishes there" : "cannot be locked",
-                   publisher->endpoint);
-            close(lock);
-            return status;
-        }
-        if (fstat(lock, &here) == 0 && stat(publisher->lock_path, &there) == 0 && here.st_ino == there.st_ino &&
-            here.st_dev == there.st_dev) {
-            publisher->lock = lock;
-            return FTL_OK;
-        }
-        close(lock);
-    }
-}
-
-/* bind unlinks whatever lies at the path, so what is not a socket has to be seen before. */
-static int check_path(const char *path, char *why, size_t why_size)
-{
-    struct stat status;
-    if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode)) {
-        errno = EEXIST;
-        return refuse(FTL_EINVAL, why, why_size, "is there and is no socket", path);
-    }
-    return FTL_OK;
 }
 
 static int set_options(void *socket)
@@ -175,16 +107,9 @@ int ftli_publisher_open(const char *endpoint, struct ftli_publisher **out, char 
         return FTL_ENOMEM;
     }
     publisher->process = getpid();
-    publisher->lock = -1;
+    publisher->place.lock = -1;
     snprintf(publisher->endpoint, sizeof publisher->endpoint, "ipc://%s", path);
-    snprintf(publisher->lock_path, sizeof publisher->lock_path, "%s.lock", path);
-    int status = make_directory(publisher, path, why, why_size);
-    if (status == FTL_OK) {
-        status = take_lock(publisher, why, why_size);
-    }
-    if (status == FTL_OK) {
-        status = check_path(path, why, why_size);
-    }
+    int status = ftli_place_take(&publisher->place, path, why, why_size);
     if (status == FTL_OK) {
         status = open_socket(publisher, why, why_size);
     }
@@ -246,17 +171,10 @@ void ftli_publisher_close(struct ftli_publisher *publisher)
     if (publisher == NULL) {
         return;
     }
-    if (publisher->process == getpid()) {
+    bool inherited = publisher->process != getpid();
+    if (!inherited) {
         close_socket(publisher);
-        if (publisher->lock >= 0) {
-            unlink(publisher->lock_path);
-        }
-        if (publisher->made_directory) {
-            rmdir(publisher->directory); /* stays if others put something there meanwhile */
-        }
     }
-    if (publisher->lock >= 0) {
-        close(publisher->lock);
-    }
+    ftli_place_give_back(&publisher->place, inherited);
     free(publisher);
 }

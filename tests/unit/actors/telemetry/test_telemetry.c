@@ -43,7 +43,7 @@ static void prepare(void)
     const ftli_group_options group = {.name = "background", .count = 1};
     const ftli_kernel_options options = {
         .groups = &group, .group_count = 1, .simulated = true, .supervision = {.decide = restart}};
-    const struct ftli_telemetry_world world = {&settings, "server", read_sample, NULL};
+    const struct ftli_telemetry_world world = {.settings = &settings, .runtime = "server", .read_sample = read_sample};
     const ftli_actor_options as = {
         .operations = &ftli_telemetry_operations, .state = &telemetry, .group = "background"};
     (void)snprintf(folder, sizeof folder, "/tmp/fettle-telemetry-XXXXXX");

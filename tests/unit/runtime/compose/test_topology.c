@@ -151,6 +151,7 @@ Test(topology, default_actors)
     const struct ftli_telemetry_settings *telemetry = settings(t, "telemetry");
     cr_expect_eq(telemetry->every_ns, 1000000000);
     cr_expect_str_eq(telemetry->publish, "");
+    cr_expect_str_eq(telemetry->control, "auto");
 #endif
     ftli_compose_free(t);
 }
