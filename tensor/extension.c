@@ -5,15 +5,13 @@
 
 #include <fettle/fettle.h>
 
-#define SPIN (UINT32_C(1) << 31)
-
 /* Held for a handful of instructions by link, unlink and reclaim. pairs: links-spin, lock with unlock. */
 static uint32_t lock(struct ftli_extension *extension)
 {
     uint32_t seen = ftli_u32_load_relaxed(&extension->links);
     for (;;) {
-        seen &= ~SPIN;
-        if (ftli_u32_cas_acq_rel(&extension->links, &seen, seen | SPIN))
+        seen &= ~FTLI_LINKS_SPIN;
+        if (ftli_u32_cas_acq_rel(&extension->links, &seen, seen | FTLI_LINKS_SPIN))
             return seen;
         ftli_cpu_relax();
     }
@@ -38,7 +36,7 @@ void ftli_extension_give(struct ftli_table *table, uint32_t cold)
 
 static bool put(struct ftli_link_cell *cell, uint64_t child)
 {
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < FTLI_LINK_CELL_CHILDREN; i++) {
         if (ftli_u64_load_relaxed(&cell->children[i]) == 0) {
             ftli_u64_store_release(&cell->children[i], child);
             return true;
@@ -72,7 +70,7 @@ bool ftli_extension_remove_child(struct ftli_table *table, struct ftli_extension
     bool removed = false;
     for (uint64_t at = first; at != 0 && !removed;) {
         struct ftli_link_cell *cell = ftli_cell(table, (uint32_t)at);
-        for (unsigned i = 0; i < 7 && !removed; i++) {
+        for (unsigned i = 0; i < FTLI_LINK_CELL_CHILDREN && !removed; i++) {
             if (ftli_u64_load_relaxed(&cell->children[i]) == child) {
                 ftli_u64_store_release(&cell->children[i], 0);
                 removed = true;
@@ -90,7 +88,7 @@ uint64_t ftli_extension_take_child(struct ftli_table *table, struct ftli_extensi
     uint64_t child = 0;
     while (first != 0 && child == 0) {
         struct ftli_link_cell *cell = ftli_cell(table, first);
-        for (unsigned i = 0; i < 7 && child == 0; i++) {
+        for (unsigned i = 0; i < FTLI_LINK_CELL_CHILDREN && child == 0; i++) {
             child = ftli_u64_load_relaxed(&cell->children[i]);
             if (child != 0)
                 ftli_u64_store_release(&cell->children[i], 0);

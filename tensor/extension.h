@@ -28,6 +28,8 @@ struct ftli_extension {
     };
 };
 
+#define FTLI_LINKS_SPIN (UINT32_C(1) << 31)
+
 #define FTLI_ATTEMPTS_MOST 0xffffu
 FTLI_INLINE uint32_t ftli_attempts_since_retry(uint32_t attempts)
 {
@@ -42,9 +44,10 @@ FTLI_INLINE uint32_t ftli_attempts_in_all(uint32_t attempts)
 static_assert(sizeof(struct ftli_extension) == FTLI_CELL_BYTES, "an extension is one cell");
 
 /* Children of a parent: up to 7 handles a cell. */
+enum { FTLI_LINK_CELL_CHILDREN = 7 };
 struct ftli_link_cell {
     ftli_atomic_u64 next; /* cell */
-    ftli_atomic_u64 children[7];
+    ftli_atomic_u64 children[FTLI_LINK_CELL_CHILDREN];
 };
 
 static_assert(sizeof(struct ftli_link_cell) == FTLI_CELL_BYTES, "a link cell is one cell");
@@ -52,6 +55,12 @@ static_assert(sizeof(struct ftli_link_cell) == FTLI_CELL_BYTES, "a link cell is 
 FTLI_INLINE struct ftli_extension *ftli_extension(const struct ftli_table *table, uint32_t cold)
 {
     return (struct ftli_extension *)ftli_cell(table, cold);
+}
+
+/* The first cell of its links, for who reads them beside others; 0: none. */
+FTLI_INLINE uint32_t ftli_extension_links(const struct ftli_extension *extension)
+{
+    return ftli_u32_load_acquire(&extension->links) & ~FTLI_LINKS_SPIN;
 }
 
 /* Gives back the extension with its shape and strides; its links must be empty. */

@@ -22,6 +22,7 @@ int ftli_leak_detection_init(struct ftli_leak_detection *leaks, const struct ftl
     memset(leaks, 0, sizeof *leaks);
     leaks->world = *world;
     leaks->pinned = ftli_os_reserve(pinned_bytes(), ftli_os_page_bytes());
+    ftli_cycles_init(&leaks->cycles);
     return leaks->pinned != NULL ? FTL_OK : FTL_ENOMEM;
 }
 
@@ -30,6 +31,7 @@ void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
     if (leaks->pinned != NULL)
         ftli_os_release(leaks->pinned, pinned_bytes());
     leaks->pinned = NULL;
+    ftli_cycles_fini(&leaks->cycles);
 }
 
 void ftli_leak_detection_attach(struct ftli_leak_detection *leaks, ftli_actor *actor)
@@ -52,7 +54,7 @@ void ftli_leak_detection_look_within(struct ftli_leak_detection *leaks, uint64_t
 
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
 {
-    return ftli_u64_load_acquire(&leaks->suspects);
+    return ftli_u64_load_acquire(&leaks->suspects) + ftli_u64_load_acquire(&leaks->cycles.suspects);
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------ */
@@ -158,6 +160,7 @@ static const struct ftli_leak_pass_operations walk_pass = {.begin = begin_walk, 
 
 const struct ftli_leak_pass_operations *const ftli_leak_passes[FTLI_LEAK_PASSES] = {
     [FTLI_LEAK_PASS_WALK] = &walk_pass,
+    [FTLI_LEAK_PASS_CYCLES] = &ftli_cycles_pass,
 };
 
 /* ---- the actor ----------------------------------------------------------------------------------------------------- */

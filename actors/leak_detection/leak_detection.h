@@ -13,6 +13,7 @@
 
 #include "actors/allocation/allocation.h"
 #include "actors/events/events.h"
+#include "actors/leak_detection/cycles.h"
 #include "actors/leak_detection/pass.h"
 #include "actors/leak_detection/settings.h"
 #include "actors/tracking/tracking.h"
@@ -81,6 +82,7 @@ struct ftli_leak_detection {
         *pinned;           /* FTLI_LEAK_PINNED_MOST of them: a mapping, of which only what is used is resident */
     ftli_atomic_u32 noted; /* pairs: leak-noted */
     struct ftli_leak_pass passes[FTLI_LEAK_PASSES];
+    struct ftli_cycles cycles;
     /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
     ftli_atomic_u64 scope_due;
     ftli_atomic_u64 scopes_overdue; /* as of the last look */
@@ -111,11 +113,14 @@ void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
 void ftli_leak_detection_note(struct ftli_leak_detection *);
 /* A walk within this time, unless one comes sooner: drops are pending. */
 void ftli_leak_detection_look_within(struct ftli_leak_detection *, uint64_t delay_ns);
+/* The tensor got a link, or lives on after a link to it went: cycles may have come to be, or be held no longer. Lock-free, and no
+ * system call but to have the actor's tick come. */
+void ftli_leak_detection_note_link(struct ftli_leak_detection *, uint64_t tensor);
 /* A scope was opened that is overdue when it is still open at due_ns. */
 void ftli_leak_detection_watch_scope(struct ftli_leak_detection *, uint64_t due_ns, uint64_t now_ns);
 /* Scopes that are open past their deadline, as the last look found them: one comes with each deadline that passes. */
 uint64_t ftli_leak_detection_scopes_overdue(const struct ftli_leak_detection *);
-/* ftl_stats.leak_suspects: tensors that outlived their scope or thread, or hang on a pin, as the last walk found them. */
+/* ftl_stats.leak_suspects: tensors that outlived their scope or thread, hang on a pin, or hold each other, as the last looks found them. */
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *);
 /* Drops that two walks of the actor in a row found past their deadline; at most FTLI_OVERDUE_MOST are told apart. */
 uint64_t ftli_leak_detection_overdue(const struct ftli_leak_detection *);

@@ -96,6 +96,16 @@ int ftli_leak_groups_add(struct ftli_leak_groups *groups, const struct ftli_leak
     return ftli_leak_groups_add_finding(groups, &finding);
 }
 
+int ftli_leak_group_explain(struct ftli_leak_group *group, const char *reason)
+{
+    const struct ftli_leak_finding finding = {.reason = reason};
+    if (group->words == NULL)
+        group->words = words_of(&finding);
+    else if (group->words->reason[0] == '\0')
+        copy_text(group->words->reason, sizeof group->words->reason, reason);
+    return group->words != NULL ? FTL_OK : FTL_ENOMEM;
+}
+
 void ftli_leak_groups_free(struct ftli_leak_groups *groups)
 {
     for (size_t i = 0; i < groups->capacity; i++)
@@ -133,6 +143,9 @@ static const struct {
                                  "(FTL_SCOPE_CACHE)"},
     [FTL_LEAK_OUTLIVED_THREAD] = {"the thread that made them has ended, and nobody has dropped them since",
                                   "drop them before the thread ends, or make them in a scope that ends with its work"},
+    [FTL_LEAK_CYCLE] = {"they hold each other by links, and nothing else refers to them",
+                        "unlink one of the links (ftl_tensor_unlink) before the last other reference is dropped, or do "
+                        "not link back to what already leads here"},
     [FTL_LEAK_PINNED] = {"they were dropped, but a pin without its unpin keeps their memory",
                          "call ftl_tensor_unpin once for each ftl_tensor_pin, on error paths too"},
 };

@@ -38,6 +38,8 @@ struct ftli_leak_groups {
 int ftli_leak_groups_add(struct ftli_leak_groups *,
                          const struct ftli_leak_tensor *); /* proven, one tensor; FTL_ENOMEM */
 int ftli_leak_groups_add_finding(struct ftli_leak_groups *, const struct ftli_leak_finding *); /* FTL_ENOMEM */
+/* A reason for a group that has none beyond its cause. FTL_ENOMEM: it has none still. */
+int ftli_leak_group_explain(struct ftli_leak_group *, const char *reason);
 /* Most bytes first; rows of less certainty than this percentage are left out. Gives up the groups, whatever the result. FTL_ENOMEM. */
 int ftli_leak_groups_report(struct ftli_leak_groups *, const struct ftli_labels *, uint32_t certainty, uint64_t scanned,
                             uint64_t elapsed_ns, ftl_leak_report **out);

@@ -1,20 +1,23 @@
 /* Walks on the calling thread: ftl_leak_scan, and the list of close. */
 #include "actors/leak_detection/report.h"
 
+#include "actors/leak_detection/holders.h"
 #include "runtime/base/clock.h"
 
-#define TIMEOUT_NS     (UINT64_C(10) * FTLI_NS_PER_S)
-#define BIT(cause)     (UINT32_C(1) << (cause))
-#define CAUSES_KNOWN   (BIT(FTL_LEAK_PINNED + 1) - 1)
-#define CAUSES_HERE    (BIT(0) | BIT(FTL_LEAK_OUTLIVED_SCOPE) | BIT(FTL_LEAK_OUTLIVED_THREAD) | BIT(FTL_LEAK_PINNED))
+#define TIMEOUT_NS   (UINT64_C(10) * FTLI_NS_PER_S)
+#define BIT(cause)   (UINT32_C(1) << (cause))
+#define CAUSES_KNOWN (BIT(FTL_LEAK_PINNED + 1) - 1)
+#define CAUSES_HERE \
+    (BIT(0) | BIT(FTL_LEAK_OUTLIVED_SCOPE) | BIT(FTL_LEAK_OUTLIVED_THREAD) | BIT(FTL_LEAK_CYCLE) | BIT(FTL_LEAK_PINNED))
 #define CAUSES_DEFAULT (CAUSES_HERE & ~BIT(0))
 
 struct scan {
     struct ftli_leak_groups groups;
     uint32_t causes, certainty;
     uint64_t begun_ns, timeout_ns;
-    uint64_t scanned, suspects;
-    bool is_close; /* at rest: what is pinned is listed elsewhere */
+    uint64_t scanned, suspects, cycle_suspects;
+    struct ftli_cycle_search cycles; /* what it found is in its rows, and in no others */
+    bool is_close;                   /* at rest: what is pinned is listed elsewhere */
 };
 
 static int check_options(const ftl_leak_options *options)
@@ -41,14 +44,50 @@ static int look(struct ftli_leak_detection *leaks, struct scan *scan, uint32_t s
             return FTL_OK;
     }
     scan->suspects += tensor.cause != 0;
+    if (ftli_cycle_search_is_lost(&scan->cycles, slot)) {
+        scan->cycle_suspects += tensor.cause == 0;
+        return FTL_OK;
+    }
     return (scan->causes & BIT(tensor.cause)) != 0 ? ftli_leak_groups_add(&scan->groups, &tensor) : FTL_OK;
+}
+
+/* At close what is known without it is told all the same. */
+static int look_for_cycles(struct ftli_leak_detection *leaks, struct scan *scan)
+{
+    if ((scan->causes & BIT(FTL_LEAK_CYCLE)) == 0)
+        return FTL_OK;
+    int status = ftli_cycles_search_all(leaks, &scan->cycles, ftli_deadline_ns(scan->begun_ns, scan->timeout_ns));
+    if (status == FTL_OK)
+        status = ftli_cycles_report(leaks, &scan->cycles, scan->begun_ns, &scan->groups);
+    if (status != FTL_OK)
+        ftli_cycle_search_end(&scan->cycles);
+    return scan->is_close ? FTL_OK : status;
+}
+
+/* What holds the oldest of each row, where that is another tensor. Where there is no memory for it, it is not said. */
+static void explain(struct ftli_leak_detection *leaks, struct scan *scan)
+{
+    struct ftli_holders holders;
+    char reason[FTLI_LEAK_REASON_BYTES];
+    if (scan->groups.used == 0 ||
+        ftli_u32_load_acquire(&leaks->world.table->cells_fresh) <= 1 /* nobody holds others */)
+        return;
+    if (ftli_holders_read(&holders, leaks->world.table) != FTL_OK)
+        return;
+    for (size_t i = 0; i < scan->groups.capacity; i++) {
+        struct ftli_leak_group *group = &scan->groups.places[i];
+        if (group->count != 0 && group->oldest.cause != FTL_LEAK_CYCLE &&
+            ftli_holders_text(&holders, leaks, group->oldest.tensor, reason, sizeof reason))
+            (void)ftli_leak_group_explain(group, reason);
+    }
+    ftli_holders_free(&holders);
 }
 
 static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_report **out)
 {
     uint32_t end = ftli_table_fresh(leaks->world.table);
     uint64_t now_ns = scan->begun_ns;
-    int status = FTL_OK;
+    int status = look_for_cycles(leaks, scan);
     for (uint32_t slot = 1; slot < end && status == FTL_OK; slot = ftli_table_next(leaks->world.table, slot, end)) {
         status = look(leaks, scan, slot, now_ns);
         if (slot % FTLI_LEAK_SLICE_SLOTS == 0)
@@ -56,12 +95,16 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
         if (status == FTL_OK && now_ns - scan->begun_ns > scan->timeout_ns)
             status = FTL_ETIMEDOUT;
     }
+    ftli_cycle_search_end(&scan->cycles);
     if (status != FTL_OK) {
         ftli_leak_groups_free(&scan->groups);
         return status;
     }
+    explain(leaks, scan);
     (void)ftli_leak_pinned_forget(leaks);
     ftli_u64_store_release(&leaks->suspects, scan->suspects);
+    if ((scan->causes & BIT(FTL_LEAK_CYCLE)) != 0)
+        ftli_u64_store_release(&leaks->cycles.suspects, scan->cycle_suspects);
     (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);
     uint64_t elapsed_ns = ftli_kernel_now_ns(leaks->world.kernel) - scan->begun_ns;
     return ftli_leak_groups_report(&scan->groups, leaks->world.labels, scan->certainty, scan->scanned, elapsed_ns, out);

@@ -10,8 +10,14 @@ static const struct ftli_key outlived_keys[] = {
     FTLI_KEYS_END,
 };
 
+static const struct ftli_key cycles_keys[] = {
+    FTLI_TIME_OR_NONE("every", struct ftli_leak_detection_settings, cycles_every_ns, 1e6, 24 * HOUR),
+    FTLI_KEYS_END,
+};
+
 static const struct ftli_key leak_detection_keys[] = {
     FTLI_MAP("outlived", outlived_keys),
+    FTLI_MAP("cycles", cycles_keys),
     FTLI_KEYS_END,
 };
 

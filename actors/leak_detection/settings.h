@@ -8,6 +8,7 @@
 struct ftli_leak_detection_settings {
     int64_t outlived_scope_ns;  /* grace after the scope's end; FTLI_TIME_NONE: not looked for */
     int64_t outlived_thread_ns; /* the same, after the thread's end */
+    int64_t cycles_every_ns;    /* looks for cycles of links, while there are links; FTLI_TIME_NONE: none */
 };
 
 extern const struct ftli_actor_schema ftli_leak_detection_schema;

@@ -8,6 +8,8 @@ static const char *cause_of(uint32_t cause)
         return "outlived its scope";
     case FTL_LEAK_OUTLIVED_THREAD:
         return "outlived its thread";
+    case FTL_LEAK_CYCLE:
+        return "in a cycle of links that nothing else refers to";
     case FTL_LEAK_PINNED:
         return "dropped, but pinned for more than 10 s";
     default:

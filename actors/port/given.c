@@ -16,8 +16,13 @@ static void drop_reference(void *user, uint64_t tensor, uint32_t parity)
     struct ftli_header *header = ftli_registry_find(tensor);
     int inherited = FTLI_PLANTED(WRONG_EPOCH) ? -1 : (int)parity;
     struct ftli_agent agent = {runtime, NULL, &runtime->cleanup.counters, false, inherited};
-    if (header != NULL)
-        (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
+    if (header == NULL)
+        return;
+    (void)ftli_drop(&agent, header, ftli_handle_generation(tensor));
+    /* What held it is gone, and it lives on: what it is in may hang on itself alone from here on. */
+    if (ftli_word_is_live(ftli_u64_load_acquire(&header->word), ftli_handle_generation(tensor)) &&
+        (ftli_record_flags(ftli_u64_load_acquire(&header->record)) & (FTLI_HEADER_LINKS | FTLI_HEADER_VIEW)) != 0)
+        ftli_leak_detection_note_link(&runtime->leak_detection, tensor);
 }
 
 static int finalize(void *user, uint32_t parity, const struct ftli_finalizer_call *call)

@@ -194,6 +194,7 @@ static int link_inside(struct ftl_runtime *runtime, ftl_tensor parent, ftl_tenso
         if (status == FTL_OK) {
             set_links_flag(header);
             (void)ftli_word_slow(&header->word, ftli_handle_generation(parent.id));
+            ftli_leak_detection_note_link(&runtime->leak_detection, parent.id);
         } else {
             (void)ftl_tensor_drop(child);
         }
@@ -225,7 +226,10 @@ static int unlink_inside(struct ftl_runtime *runtime, ftl_tensor parent, ftl_ten
     (void)ftl_tensor_drop(parent);
     if (!removed)
         return ftli_fail(FTL_EINVAL, "child: is not linked to the parent");
-    return ftl_tensor_drop(child);
+    status = ftl_tensor_drop(child);
+    if (ftl_tensor_alive(child)) /* what it is in may hang on itself alone from here on */
+        ftli_leak_detection_note_link(&runtime->leak_detection, child.id);
+    return status;
 }
 
 int ftl_tensor_unlink(ftl_tensor parent, ftl_tensor child)

@@ -19,8 +19,9 @@ typedef struct {
     char label[32], scope[32], site[64];
     uint64_t reserved[2];
 } ftl_leak;
-/* Found in this version: OUTLIVED_SCOPE, OUTLIVED_THREAD and PINNED, each proven: certainty 100. */
-enum { FTL_LEAK_UNREFERENCED = 1, FTL_LEAK_OUTLIVED_SCOPE = 2, FTL_LEAK_OUTLIVED_THREAD = 3, FTL_LEAK_CYCLE = 4,
+/* Found in this version: OUTLIVED_SCOPE, OUTLIVED_THREAD, CYCLE and PINNED, each proven: certainty 100. */
+enum { FTL_LEAK_UNREFERENCED = 1, FTL_LEAK_OUTLIVED_SCOPE = 2, FTL_LEAK_OUTLIVED_THREAD = 3,
+       FTL_LEAK_CYCLE = 4 /* a row a cycle, all its tensors counted; tensor: the oldest of them */,
        FTL_LEAK_GROWTH = 5, FTL_LEAK_UNREACHABLE = 6, FTL_LEAK_SURVIVOR = 7,
        FTL_LEAK_PINNED = 8 /* dropped, and pinned for more than 10 s */ };
 typedef struct {

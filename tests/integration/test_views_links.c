@@ -473,3 +473,44 @@ Test(views_links, a_link_and_the_last_drop_at_once)
     cr_assert_eq(stats.live, 0, "%llu live", (unsigned long long)stats.live);
     cr_assert_eq(stats.reclaimed, stats.created);
 }
+
+/* Threads make cycles, hold one of their members all the time, and undo them, while scans look: nothing of it is ever a leak. */
+enum { CYCLE_THREADS = 2, CYCLES = 4000 };
+static _Atomic unsigned cyclists;
+static void *make_and_undo_cycles(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < CYCLES; i++) {
+        ftl_tensor a = make(64), b = make(64), c = make(64);
+        cr_assert_eq(ftl_tensor_link(a, b), FTL_OK);
+        cr_assert_eq(ftl_tensor_link(b, c), FTL_OK);
+        cr_assert_eq(ftl_tensor_link(c, a), FTL_OK);
+        drop(b);
+        drop(c);
+        cr_assert_eq(ftl_tensor_link(b, a), FTL_OK);
+        cr_assert_eq(ftl_tensor_unlink(c, a), FTL_OK);
+        cr_assert_eq(ftl_tensor_unlink(b, a), FTL_OK);
+        drop(a);
+    }
+    atomic_fetch_sub(&cyclists, 1);
+    return NULL;
+}
+
+Test(views_links, cycles_that_are_held_are_no_leak_whenever_one_looks)
+{
+    pthread_t threads[CYCLE_THREADS];
+    ftl_leak_options options = {.causes = 1u << FTL_LEAK_CYCLE};
+    atomic_store(&cyclists, CYCLE_THREADS);
+    for (unsigned i = 0; i < CYCLE_THREADS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, make_and_undo_cycles, NULL), 0);
+    unsigned scans = 0;
+    for (; atomic_load(&cyclists) != 0; scans++) {
+        ftl_leak_report *report;
+        cr_assert_eq(ftl_leak_scan(runtime, &options, &report), FTL_OK);
+        cr_assert_eq(report->leaked, 0, "%llu at scan %u", (unsigned long long)report->leaked, scans);
+        ftl_leak_report_free(report);
+    }
+    for (unsigned i = 0; i < CYCLE_THREADS; i++)
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+    cr_log_info("%u scans beside %u cycles", scans, CYCLE_THREADS * CYCLES);
+}

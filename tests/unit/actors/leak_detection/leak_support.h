@@ -43,7 +43,8 @@ static inline void open_leaks(void)
     const ftli_kernel_options options = {
         .groups = &group, .group_count = 1, .seed = 5, .simulated = true, .supervision = {.decide = restart}};
     ftli_actor *actor;
-    settings = (struct ftli_leak_detection_settings){.outlived_scope_ns = 0, .outlived_thread_ns = FTLI_TIME_NONE};
+    settings = (struct ftli_leak_detection_settings){
+        .outlived_scope_ns = 0, .outlived_thread_ns = FTLI_TIME_NONE, .cycles_every_ns = 10 * (int64_t)SECOND};
     cr_assert_eq(ftli_kernel_create(&options, &kernel), FTL_OK);
     cr_assert_eq(ftli_table_open(&table, RUNTIME, 1 << 18), FTL_OK);
     cr_assert_eq(ftli_scopes_init(&scopes, &table), FTL_OK);
