@@ -240,9 +240,10 @@ uint32_t ftli_cell_take(struct ftli_table *table)
         } while (!ftli_u32_cas_acq_rel(&table->cells_fresh, &fresh, fresh + 1));
         cell = fresh;
     }
+    /* A reader may be in here still (look.h): with release, so that who meets a zero meets the word that changed before it. */
     ftli_atomic_u64 *words = ftli_cell(table, cell);
     for (unsigned i = 0; i < FTLI_CELL_BYTES / 8; i++)
-        ftli_u64_store_relaxed(&words[i], 0);
+        ftli_u64_store_release(&words[i], 0);
     (void)ftli_u64_fetch_add_relaxed(&table->cells_out, 1);
     return cell;
 }

@@ -8,10 +8,16 @@
 #include "actors/port/agent.h"
 
 static const struct ftli_control_word words[] = {
-    {"stats", NULL, ftli_control_stats},           {"check", NULL, ftli_control_check},
-    {"leaks", NULL, ftli_control_leaks},           {"topology", NULL, ftli_control_topology},
-    {"quarantine", NULL, ftli_control_quarantine}, {"retry", "HANDLE", ftli_control_retry},
+    {"stats", NULL, ftli_control_stats},
+    {"check", NULL, ftli_control_check},
+    {"leaks", NULL, ftli_control_leaks},
+    {"topology", NULL, ftli_control_topology},
+    {"quarantine", NULL, ftli_control_quarantine},
+    {"retry", "HANDLE", ftli_control_retry},
     {"kill", "ACTOR", ftli_control_kill},
+    {"tensors", "[json]", ftli_control_tensors},
+    {"breakdown", "[json]", ftli_control_breakdown},
+    {"profile", "heap|folded", ftli_control_profile},
 };
 
 void ftli_control_write(struct ftli_control_answer *answer, const char *bytes, size_t n)

@@ -39,5 +39,8 @@ int ftli_control_kill(struct ftl_runtime *, const char *arguments, ftl_write_fn,
  * being reclaimed; FTL_ECLOSED: the runtime closes. */
 int ftli_control_quarantine(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 int ftli_control_retry(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
+int ftli_control_tensors(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
+int ftli_control_breakdown(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
+int ftli_control_profile(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 
 #endif

@@ -106,6 +106,9 @@ void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
  * differ, but tensors came and went at every look, so that nothing can be said. */
 int ftli_runtime_audit(struct ftl_runtime *, char *why, size_t why_bytes);
 
+/* Where tracking's walks find every tensor. */
+struct ftli_list_world ftli_runtime_list_world(const struct ftl_runtime *);
+
 /* A new was refused with FTL_ELIMIT: those who subscribed are told. scope 0: by the device. */
 void ftli_runtime_refused(struct ftl_runtime *, uint64_t bytes, uint64_t scope, const char *why);
 

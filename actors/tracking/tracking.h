@@ -9,6 +9,9 @@
 #ifndef FTLI_ACTORS_TRACKING_TRACKING_H
 #define FTLI_ACTORS_TRACKING_TRACKING_H
 
+#include "actors/tracking/breakdown.h"
+#include "actors/tracking/list.h"
+#include "actors/tracking/profile.h"
 #include "actors/tracking/settings.h"
 #include "actors/tracking/site.h"
 #include "runtime/base/random.h"

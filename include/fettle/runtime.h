@@ -112,18 +112,26 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
  *   retry HANDLE  a tensor of that list, 0x..: its finalizer is tried again, now and as after a drop, up to the
  *                 deadline; ftl_tensor_await waits for what comes of it. Once: who asks too late is refused. retry all:
  *                 whatever is in quarantine
+ *   tensors       ftl_tensor_list, one a line, and their sum; tensors json: as a JSON object
+ *   breakdown     what is live by device, size class, dtype, label and scope: counts and bytes, each adding up to the
+ *                 whole; at rest that is ftl_stats' live and live_bytes. Of scopes the hundred largest, and the others
+ *                 as one. breakdown json
+ *   profile heap  a heap profile in the format of pprof, not compressed: bytes, not text. inuse_objects, inuse_space,
+ *                 alloc_objects, alloc_space by site, with labels device, dtype, scope and label. What is in use is exact
+ *                 for sites that the program named (ftl_tensor_options.site), else an estimate from samples
+ *   profile folded   the same, bytes in use, as stacks a line for flame graphs
  *   kill NAME     fault injection: that actor's next receive fails as one that answers FTL_EINTERNAL, and the topology's
  *                 `recovery` and `supervision` say what follows; by default a restart, of which they allow 1 in 5 s
  *
- * [w] check: some 20 ms; leaks: as ftl_leak_scan
- * FTL_EINVAL     runtime, request or write NULL; retry: no handle, or of a tensor that is alive; kill: there is no
- *                such actor
+ * [w] check: some 20 ms; leaks: as ftl_leak_scan; tensors, breakdown, profile: a walk
+ * FTL_EINVAL     runtime, request or write NULL; tensors, breakdown: neither json nor nothing; profile: neither heap
+ *                nor folded; retry: no handle, or of a tensor that is alive; kill: there is no such actor
  * FTL_ENOTSUP    another request; kill: an actor that cannot be restarted; forked child
  * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed; kill: it is
  *                down, or was not yet met by the last kill
  * FTL_ESTALE     retry: there is no such tensor, or no more
  * FTL_EINTERNAL  check: broken
- * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan
+ * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan; breakdown, profile: FTL_ENOMEM
  * FTL_ECLOSED    the runtime is closed; retry: or closing */
 FTL_API FTL_CHECK int ftl_runtime_control(ftl_runtime *, const char *request, ftl_write_fn, void *user);
 

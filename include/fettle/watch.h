@@ -3,6 +3,7 @@
 #define FETTLE_WATCH_H
 
 #include <fettle/base.h>
+#include <fettle/dtype.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,6 +51,40 @@ FTL_API FTL_CHECK int ftl_leak_scan(ftl_runtime *, const ftl_leak_options *, ftl
 
 /* Of a scan or of close, once, also after close. NULL: nothing happens. */
 FTL_API void ftl_leak_report_free(ftl_leak_report *);
+
+/* ---- every tensor ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    ftl_tensor tensor;               /* weak */
+    ftl_scope scope;                 /* {0}: member of none */
+    ftl_tensor base;                 /* of a view: the tensor whose memory it is */
+    uint64_t bytes, age_ns, tag;     /* bytes: what its shape takes, also of a view; age: to the millisecond */
+    ftl_dtype dtype;
+    uint32_t ndim, device, flags;    /* flags: FTL_VIEW, ... of tensor.h */
+    uint32_t references, pins;
+    int64_t shape[FTL_MAX_DIMS];     /* the first ndim */
+    const char *label, *scope_label; /* "": none. Good until close */
+    const char *site;                /* where it was made, as far as that is known; else "". Good during the call */
+    uint64_t reserved[6];
+} ftl_tensor_row;
+typedef struct {                     /* which ones; zero: all */
+    uint64_t least_bytes;
+    int64_t least_age_ns;
+    ftl_scope scope;                 /* members of this one, not of those inside it */
+    const char *label;
+    uint64_t reserved[6];
+} ftl_list_options;
+typedef int (*ftl_list_fn)(const ftl_tensor_row *, void *user); /* nonzero: stop. Must not close the runtime */
+
+/* Calls fn for every live tensor, on the calling thread, while others make and drop theirs and nobody is stopped. Exact
+ * means: a tensor that is live during the whole call is told exactly once; one that is made or dropped meanwhile is told
+ * once or not at all; the fields of a row are always those of one tensor, with references and pins as they were at one
+ * moment. So at rest the rows are ftl_stats' live and live_bytes, to which views add none. options: NULL for none.
+ * [w] fn, and some 10 ns a tensor
+ * FTL_EINVAL   runtime or fn NULL; least_age_ns negative; reserved
+ * FTL_ECLOSED  the runtime is closed
+ * FTL_ENOTSUP  forked child */
+FTL_API FTL_CHECK int ftl_tensor_list(ftl_runtime *, const ftl_list_options *, ftl_list_fn, void *user);
 
 /* ---- fragmentation ------------------------------------------------------------------------------------ */
 

@@ -203,3 +203,35 @@ Test(control, what_is_no_word_of_it)
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
     cr_assert_eq(ask(runtime, "stats", &text), FTL_ECLOSED);
 }
+
+Test(control, tensors_and_breakdown_say_what_is_live)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    const ftl_tensor_options options = {.label = "a \"b\"\n\xff", .site = "x\\y.c:3", .tag = 9};
+    const int64_t shape[] = {10, 20};
+    ftl_tensor tensor;
+    cr_assert_eq(ftl_tensor_new(runtime, FTL_F32, 2, shape, &options, &tensor), FTL_OK);
+    cr_assert_eq(ask(runtime, "tensors", &text), FTL_OK);
+    cr_expect(says("  f32 [10, 20]  800 bytes  0.000 s  references 1  pins 0  label "), "%s", text.bytes);
+    cr_expect(says("  tag 9  x\\y.c:3\n"), "%s", text.bytes);
+    cr_expect(says("\n1 tensors, 800 bytes\n"), "%s", text.bytes);
+    cr_assert_eq(ask(runtime, "tensors json", &text), FTL_OK);
+    cr_expect(says("{\"tensors\": [\n{\"tensor\": \"0x"), "%s", text.bytes);
+    cr_expect(says("\"shape\": [10, 20], \"dtype\": \"f32\", \"device\": \"cpu\", \"age_ms\": 0"), "%s", text.bytes);
+    cr_expect(says("\"label\": \"a \\\"b\\\"\\u000a\\ufffd\""), "%s", text.bytes);
+    cr_expect(says("\"site\": \"x\\\\y.c:3\"}\n], \"count\": 1, \"bytes\": 800}\n"), "%s", text.bytes);
+    cr_assert_eq(ask(runtime, "breakdown", &text), FTL_OK);
+    cr_expect(says("all                "), "%s", text.bytes);
+    cr_expect(says("\nclass    832 "), "%s", text.bytes);
+    cr_expect(says("\ndtype    f32 "), "%s", text.bytes);
+    cr_assert_eq(ask(runtime, "breakdown json", &text), FTL_OK);
+    cr_expect(
+        says("{\"count\": 1, \"bytes\": 800,\n\"device\": [\n{\"name\": \"cpu\", \"count\": 1, \"bytes\": 800}],"),
+        "%s", text.bytes);
+    cr_expect(says("\"scope\": [\n{\"name\": \"-\", \"count\": 1, \"bytes\": 800}]}\n"), "%s", text.bytes);
+    cr_expect_eq(ask(runtime, "tensors yaml", &text), FTL_EINVAL);
+    cr_expect_eq(ask(runtime, "breakdown 1", &text), FTL_EINVAL);
+    text.stop_after = 1;
+    cr_expect_eq(ask(runtime, "tensors", &text), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
