@@ -44,6 +44,31 @@ static void tell(const struct ftli_leak_detection *leaks, const struct ftli_scop
                      (unsigned long long)news.count, (unsigned long long)news.bytes);
 }
 
+/* Mitigation: it is ended as its program should have done; each one is logged. False: the program was first. */
+static bool end(const struct ftli_leak_detection *leaks, const struct ftli_scope *scope, uint64_t id, uint64_t late_ns)
+{
+    uint64_t word = ftli_u64_load_acquire(&scope->word), dropped = 0;
+    uint64_t tag = ftli_u64_load_acquire(&scope->tag), bytes = ftli_u64_load_acquire(&scope->live_bytes);
+    const char *label = ftli_label_text(leaks->world.labels, ftli_u32_load_acquire(&scope->label));
+    if (leaks->world.end_scope(leaks->world.user, id, &dropped) != FTL_OK)
+        return false;
+    struct ftli_event_news news = {
+        .kind = FTL_EVENT_LOG, .level = 2, .bytes = bytes, .count = dropped, .scope = id, .subject = "leak_detection"};
+    ftli_events_post(leaks->world.events, &news,
+                     "scope \"%s\" (tag %llu) was ended, %.3f s past its deadline: %llu tensors of %llu bytes were in "
+                     "it, %llu were dropped, with those of the scopes inside it",
+                     label, (unsigned long long)tag, (double)late_ns / 1e9,
+                     (unsigned long long)ftli_scope_members_of(word), (unsigned long long)bytes,
+                     (unsigned long long)dropped);
+    return true;
+}
+
+static bool is_mitigated(const struct ftli_leak_detection *leaks)
+{
+    const struct ftli_leak_detection_settings *settings = leaks->world.settings;
+    return settings != NULL && settings->mitigate == FTLI_LEAK_MITIGATE_OVERDUE_SCOPE && leaks->world.end_scope != NULL;
+}
+
 /* True: it is open past its deadline. *next_ns becomes its deadline if that is yet to come. */
 static bool look_at(const struct ftli_leak_detection *leaks, uint32_t slot, uint64_t now_ns, uint64_t *next_ns)
 {
@@ -60,10 +85,14 @@ static bool look_at(const struct ftli_leak_detection *leaks, uint32_t slot, uint
         *next_ns = due_ns < *next_ns ? due_ns : *next_ns;
         return false;
     }
+    uint64_t id = ftli_handle_make(leaks->world.table->runtime, slot, ftli_scope_generation_of(word));
     if (ftli_u32_load_relaxed(&scope->overdue_told) == 0) {
         ftli_u32_store_relaxed(&scope->overdue_told, 1);
-        tell(leaks, scope, ftli_handle_make(leaks->world.table->runtime, slot, ftli_scope_generation_of(word)),
-             now_ns - due_ns);
+        tell(leaks, scope, id, now_ns - due_ns);
+    }
+    if (is_mitigated(leaks)) {
+        (void)end(leaks, scope, id, now_ns - due_ns);
+        return false; /* one way or the other it has ended */
     }
     return true;
 }

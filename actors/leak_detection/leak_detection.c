@@ -23,7 +23,7 @@ int ftli_leak_detection_init(struct ftli_leak_detection *leaks, const struct ftl
     leaks->world = *world;
     leaks->pinned = ftli_os_reserve(pinned_bytes(), ftli_os_page_bytes());
     ftli_cycles_init(&leaks->cycles);
-    return leaks->pinned != NULL ? FTL_OK : FTL_ENOMEM;
+    return leaks->pinned != NULL ? ftli_quotas_init(&leaks->quotas, world->settings) : FTL_ENOMEM;
 }
 
 void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
@@ -32,6 +32,7 @@ void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
         ftli_os_release(leaks->pinned, pinned_bytes());
     leaks->pinned = NULL;
     ftli_cycles_fini(&leaks->cycles);
+    ftli_quotas_fini(&leaks->quotas);
 }
 
 void ftli_leak_detection_attach(struct ftli_leak_detection *leaks, ftli_actor *actor)

@@ -15,6 +15,7 @@
 #include "actors/events/events.h"
 #include "actors/leak_detection/cycles.h"
 #include "actors/leak_detection/pass.h"
+#include "actors/leak_detection/quota.h"
 #include "actors/leak_detection/settings.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/kernel/kernel.h"
@@ -54,6 +55,9 @@ struct ftli_leak_detection_world {
     /* Parcels of drops begun before before_ns and not completed, a row each (tensor: its number, which is no handle). True: some
      * are under way, late or not. NULL: there are no parcels. */
     bool (*late_parcels)(void *user, uint64_t before_ns, struct ftli_overdue_list *out);
+    /* Ends a scope as the program would: its members are dropped, which runs no code of the program's here. FTL_ESTALE: the
+     * program was first. NULL: nobody can. */
+    int (*end_scope)(void *user, uint64_t scope, uint64_t *dropped);
 };
 
 /* A drop, or a parcel of drops, that is not completed, though nothing pins it and its deadline is over. */
@@ -83,6 +87,7 @@ struct ftli_leak_detection {
     ftli_atomic_u32 noted; /* pairs: leak-noted */
     struct ftli_leak_pass passes[FTLI_LEAK_PASSES];
     struct ftli_cycles cycles;
+    struct ftli_quotas quotas;
     /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
     ftli_atomic_u64 scope_due;
     ftli_atomic_u64 scopes_overdue; /* as of the last look */

@@ -2,7 +2,8 @@
 
 #include "actors/leak_detection/leak_detection.h"
 
-#define HOUR 3600e9
+#define HOUR        3600e9
+#define TENSOR_MOST 281474976710656.0 /* 2^48 */
 
 static const struct ftli_key outlived_keys[] = {
     FTLI_TIME_OR_NONE("scope", struct ftli_leak_detection_settings, outlived_scope_ns, 0, 24 * HOUR),
@@ -15,9 +16,20 @@ static const struct ftli_key cycles_keys[] = {
     FTLI_KEYS_END,
 };
 
+static const struct ftli_key quota_keys[] = {
+    FTLI_SIZE_OR_NONE("site", struct ftli_leak_detection_settings, quota_site_bytes, 1, TENSOR_MOST),
+    FTLI_SIZE_OR_NONE("label", struct ftli_leak_detection_settings, quota_label_bytes, 1, TENSOR_MOST),
+    FTLI_SHARE("warn", struct ftli_leak_detection_settings, quota_warn),
+    FTLI_KEYS_END,
+};
+
+static const char *const mitigations[] = {"none", "overdue_scope", NULL}; /* enum ftli_leak_mitigate */
+
 static const struct ftli_key leak_detection_keys[] = {
     FTLI_MAP("outlived", outlived_keys),
     FTLI_MAP("cycles", cycles_keys),
+    FTLI_MAP("quota", quota_keys),
+    FTLI_CHOICE("mitigate", struct ftli_leak_detection_settings, mitigate, mitigations),
     FTLI_KEYS_END,
 };
 

@@ -5,10 +5,19 @@
 
 #include "runtime/compose/schema.h"
 
+enum ftli_leak_mitigate {
+    FTLI_LEAK_MITIGATE_NONE = 0,
+    FTLI_LEAK_MITIGATE_OVERDUE_SCOPE = 1, /* scopes that are open past their deadline are ended */
+};
+
 struct ftli_leak_detection_settings {
     int64_t outlived_scope_ns;  /* grace after the scope's end; FTLI_TIME_NONE: not looked for */
     int64_t outlived_thread_ns; /* the same, after the thread's end */
     int64_t cycles_every_ns;    /* looks for cycles of links, while there are links; FTLI_TIME_NONE: none */
+    uint64_t quota_site_bytes;  /* that tensors of one site may be together, live; 0: none */
+    uint64_t quota_label_bytes; /* the same, of one label */
+    double quota_warn;          /* the share of a quota at which an event is told */
+    uint32_t mitigate;
 };
 
 extern const struct ftli_actor_schema ftli_leak_detection_schema;

@@ -1,5 +1,6 @@
 /* A drop, from the call to the post: in place, to the shard of its memory, or to the cleanup. */
 #include "actors/port/outbox.h"
+#include "actors/port/quota.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/plant.h"
@@ -8,7 +9,7 @@
 
 #define NEEDS_CLEANUP \
     (FTLI_HEADER_FINALIZER | FTLI_HEADER_LINKS | FTLI_HEADER_VIEW | FTLI_HEADER_MESSAGE | FTLI_HEADER_AWAITED)
-#define IN_PLACE (FTLI_HEADER_SAMPLED | FTLI_HEADER_SCOPED | FTLI_HEADER_BIG_SHAPE)
+#define IN_PLACE (FTLI_HEADER_SAMPLED | FTLI_HEADER_SCOPED | FTLI_HEADER_BIG_SHAPE | FTLI_HEADER_QUOTA)
 
 static uint32_t flags_of(const struct ftli_header *header)
 {
@@ -38,7 +39,7 @@ int ftli_stale(uint64_t id)
     return FTL_ESTALE;
 }
 
-/* What the tensor leaves behind at once, whoever reclaims it: its place in its scope, and its sampled death. */
+/* What the tensor leaves behind at once, whoever reclaims it: its place in its scope and in quotas, and its sampled death. */
 static void leave_life(const struct ftli_agent *agent, struct ftli_header *header, uint32_t flags)
 {
     if ((flags & FTLI_HEADER_SCOPED) != 0) {
@@ -46,6 +47,8 @@ static void leave_life(const struct ftli_agent *agent, struct ftli_header *heade
         if (slot != 0)
             ftli_scope_leave(&agent->runtime->scopes, slot, ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
     }
+    if ((flags & FTLI_HEADER_QUOTA) != 0)
+        ftli_quota_leave(agent->runtime, header);
     if ((flags & FTLI_HEADER_SAMPLED) != 0)
         ftli_sample_drop(agent->runtime, agent->port, header);
 }
@@ -114,7 +117,7 @@ static void give_extension(struct ftl_runtime *runtime, struct ftli_header *head
 static void finish_post(const struct ftli_agent *agent, struct ftli_header *header)
 {
     uint32_t flags = against(agent->runtime, header);
-    if ((flags & (FTLI_HEADER_SCOPED | FTLI_HEADER_SAMPLED)) != 0)
+    if ((flags & (FTLI_HEADER_SCOPED | FTLI_HEADER_SAMPLED | FTLI_HEADER_QUOTA)) != 0)
         leave_life(agent, header, flags);
     if (!is_for_port(agent, header, flags)) {
         count_deferred(agent, header);

@@ -112,6 +112,12 @@ static bool is_ending(const void *user)
     return !ftli_runtime_is_open(user);
 }
 
+static int end_scope(void *user, uint64_t scope, uint64_t *dropped)
+{
+    (void)user;
+    return ftl_scope_end((ftl_scope){scope}, dropped);
+}
+
 /* The tick's view of the ports; what else is looked at while a program works hangs on it. */
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
@@ -219,7 +225,8 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .drop_deadline_ns = (uint64_t)runtime->cleanup.settings->deadline_ns,
                                               .events = &runtime->events,
                                               .sites = runtime->tracking.sites,
-                                              .late_parcels = late_parcels};
+                                              .late_parcels = late_parcels,
+                                              .end_scope = end_scope};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),

@@ -3,6 +3,7 @@
 
 #include "actors/port/back_pressure.h"
 #include "actors/port/outbox.h"
+#include "actors/port/quota.h"
 #include "actors/port/small.h"
 #include "tensor/extension.h"
 #include "tensor/shape.h"
@@ -207,7 +208,8 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     return ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
 }
 
-static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli_header **made, uint64_t *id)
+static int make_counted(struct ftli_agent *agent, const struct birth *birth, uint32_t flags, struct ftli_header **made,
+                        uint64_t *id)
 {
     struct ftl_runtime *runtime = agent->runtime;
     unsigned c = class_for(runtime, birth->bytes, birth->alignment);
@@ -226,7 +228,7 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
                                (unsigned long long)birth->bytes)
                    : ftli_fail(status, "%llu bytes: the system has no more memory", (unsigned long long)birth->bytes);
     header = memory.header;
-    uint32_t flags = birth->scope != 0 ? FTLI_HEADER_SCOPED : 0;
+    flags |= birth->scope != 0 ? FTLI_HEADER_SCOPED : 0;
     if (needs_extension(birth) && extend(runtime, header, birth, &flags) != FTL_OK) {
         let_go(agent, header, c);
         return ftli_fail(FTL_ENOMEM, "no memory for what the options ask for");
@@ -239,6 +241,21 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
     if (memory.most)
         ftli_runtime_look_at_peak(runtime);
     return FTL_OK;
+}
+
+/* Quotas count it before it is there, and what comes of nothing leaves them again: so no sum is ever over a quota. */
+static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli_header **made, uint64_t *id)
+{
+    const char *site = birth->options != NULL ? birth->options->site : NULL;
+    if (FTLI_LIKELY(!ftli_quota_counts(agent->runtime, birth->label, site)))
+        return make_counted(agent, birth, 0, made, id);
+    int status = ftli_quota_join(agent->runtime, birth->label, site, birth->bytes);
+    if (status != FTL_OK)
+        return status;
+    status = make_counted(agent, birth, FTLI_HEADER_QUOTA, made, id);
+    if (status != FTL_OK)
+        ftli_quota_withdraw(agent->runtime, birth->label, site, birth->bytes);
+    return status;
 }
 
 /* A member of a scope: joined before, published after, so that end either finds it or is seen by this call. */

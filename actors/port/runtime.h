@@ -71,7 +71,7 @@ struct ftl_runtime {
     struct ftli_events events;
     struct ftli_gauge gauge;
     ftli_route *routes;               /* as many as the topology has; void ones unused */
-    struct ftli_refusals refusals[2]; /* of the device, of scopes */
+    struct ftli_refusals refusals[3]; /* of the device, of scopes, of quotas */
     ftli_supervisor *supervisor;
     ftli_actor *allocation_actor, *cleanup_actor, *tracking_actor, *defragmentation_actor, *leak_detection_actor,
         *telemetry_actor; /* NULL: not in the topology */
@@ -111,6 +111,8 @@ struct ftli_list_world ftli_runtime_list_world(const struct ftl_runtime *);
 
 /* A new was refused with FTL_ELIMIT: those who subscribed are told. scope 0: by the device. */
 void ftli_runtime_refused(struct ftl_runtime *, uint64_t bytes, uint64_t scope, const char *why);
+/* The same, by the quota of this label or site. */
+void ftli_runtime_refused_by_quota(struct ftl_runtime *, uint64_t bytes, const char *name, const char *why);
 
 /* A member came into the scope: if that brought it over its soft_bytes, those who subscribed are told. */
 void ftli_runtime_look_at_soft(struct ftl_runtime *, uint64_t scope);

@@ -66,7 +66,8 @@ static uint64_t metadata_bytes(struct ftl_runtime *runtime, const struct ftli_de
     return device->metadata + ftli_table_committed_bytes(&runtime->table) +
            ftli_scopes_metadata_bytes(&runtime->scopes) + ftli_labels_metadata_bytes(&runtime->labels) +
            ftli_port_metadata_bytes(runtime->number) + runtime->tracking.events_bytes +
-           ftli_sites_used_bytes(runtime->tracking.sites) + ftli_parcels_metadata_bytes(&runtime->cleanup);
+           ftli_sites_used_bytes(runtime->tracking.sites) + ftli_parcels_metadata_bytes(&runtime->cleanup) +
+           ftli_quotas_metadata_bytes(&runtime->leak_detection.quotas);
 }
 
 static uint32_t pressure_level(const struct ftl_runtime *runtime)
@@ -247,6 +248,8 @@ static int audit_once(struct ftl_runtime *runtime, struct ftli_totals *totals, c
     int status = ftli_audit_compare(&audit, totals, why, why_bytes);
     if (status == FTL_OK)
         status = audit_bytes(runtime, totals, parcels.returned_block_bytes, why, why_bytes);
+    if (status == FTL_OK)
+        status = ftli_quotas_audit(&runtime->leak_detection.quotas, &runtime->table, &runtime->labels, why, why_bytes);
     if (status == FTL_OK && !ftli_allocation_check(runtime->device, why, why_bytes))
         status = FTL_EINTERNAL;
     return status;

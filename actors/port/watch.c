@@ -99,9 +99,9 @@ int ftl_unsubscribe(ftl_runtime *runtime, uint64_t subscription)
 
 #define REFUSALS_APART_NS (UINT64_C(100) * 1000 * 1000)
 
-void ftli_runtime_refused(struct ftl_runtime *runtime, uint64_t bytes, uint64_t scope, const char *why)
+static void refused(struct ftl_runtime *runtime, struct ftli_refusals *refusals, uint64_t bytes, uint64_t scope,
+                    const char *subject, const char *why)
 {
-    struct ftli_refusals *refusals = &runtime->refusals[scope != 0];
     if (!ftli_events_are_wanted(&runtime->events, FTL_EVENT_LIMIT))
         return;
     (void)ftli_u64_fetch_add_relaxed(&refusals->count, 1);
@@ -113,8 +113,19 @@ void ftli_runtime_refused(struct ftl_runtime *runtime, uint64_t bytes, uint64_t 
                                    .bytes = bytes,
                                    .count = ftli_u64_exchange_acq_rel(&refusals->count, 0),
                                    .scope = scope,
-                                   .subject = scope != 0 ? "scope" : runtime->topology->devices[0].name};
+                                   .subject = subject};
     ftli_events_post(&runtime->events, &news, "a new of %llu bytes was refused: %s", (unsigned long long)bytes, why);
+}
+
+void ftli_runtime_refused(struct ftl_runtime *runtime, uint64_t bytes, uint64_t scope, const char *why)
+{
+    refused(runtime, &runtime->refusals[scope != 0], bytes, scope,
+            scope != 0 ? "scope" : runtime->topology->devices[0].name, why);
+}
+
+void ftli_runtime_refused_by_quota(struct ftl_runtime *runtime, uint64_t bytes, const char *name, const char *why)
+{
+    refused(runtime, &runtime->refusals[2], bytes, 0, name, why);
 }
 
 void ftli_runtime_look_at_soft(struct ftl_runtime *runtime, uint64_t id)

@@ -15,7 +15,8 @@ typedef struct {
     uint64_t tag;         /* yours: which request */
     uint64_t soft_bytes;  /* 0: none. Over it: FTL_EVENT_LIMIT, once; again after it was an eighth below */
     uint64_t hard_bytes;  /* 0: none. Over it ftl_tensor_new answers FTL_ELIMIT */
-    int64_t deadline_ns;  /* from now; still open then: FTL_EVENT_OVERDUE, once, and nothing else happens; 0: never */
+    int64_t deadline_ns;  /* from now; still open then: FTL_EVENT_OVERDUE, once; nothing else happens, unless the topology
+                           * says `mitigate: overdue_scope`, which ends it; 0: never */
     uint32_t kind;        /* FTL_SCOPE_WORK, or FTL_SCOPE_CACHE: what lives long in it is no leak */
     uint32_t flags;       /* 0 */
     uint64_t reserved[9];

@@ -119,8 +119,9 @@ enum { /* kinds of event: a mask for ftl_subscribe */
     FTL_EVENT_PRESSURE = 1,   /* the level changed: level 0 none, 1 low .. 4 critical; bytes: committed. subject: device */
     FTL_EVENT_LIMIT = 2,      /* over a device's soft mark: bytes committed; over a scope's soft_bytes: scope, and the
                                * bytes in it, subject: its label; or a new was refused (FTL_ELIMIT): bytes
-                               * asked for, scope if it was its limit. A device's refusals: each tenth of a second once,
-                               * count: how many it stands for */
+                               * asked for, scope if it was its limit; or a label or site passed `quota.warn` of its quota
+                               * (bytes: what it holds) or was refused by it, subject: its name. Refusals of a device, of
+                               * scopes, of quotas: each tenth of a second once, count: how many it stands for */
     FTL_EVENT_LEAK = 4,       /* more suspects than before: count, bytes of all; tensor: the largest. subject: its site */
     FTL_EVENT_QUARANTINE = 8, /* a tensor was given up: tensor, bytes; count: how often its finalizer failed */
     FTL_EVENT_ACTOR = 16,     /* subject: an actor, which failed, restarted, is degraded, recovered or is down; count:

@@ -40,7 +40,8 @@ static bool takes_none(const struct ftli_key *key)
         }
         return false;
     }
-    return key->kind == FTLI_KEY_TIME_OR_NONE || key->kind == FTLI_KEY_TEXT_OR_NONE;
+    return key->kind == FTLI_KEY_TIME_OR_NONE || key->kind == FTLI_KEY_TEXT_OR_NONE ||
+           key->kind == FTLI_KEY_SIZE_OR_NONE;
 }
 
 static bool has_bounds(const struct ftli_key *key)
@@ -63,6 +64,8 @@ static const char *expected_of(enum ftli_key_kind kind)
         return FTLI_EXPECTED_SIZE;
     case FTLI_KEY_SIZE_OR_AUTO:
         return "auto or " FTLI_EXPECTED_SIZE;
+    case FTLI_KEY_SIZE_OR_NONE:
+        return "none or " FTLI_EXPECTED_SIZE;
     case FTLI_KEY_SIZE_OR_SHARE:
         return FTLI_EXPECTED_SHARE ", or " FTLI_EXPECTED_SIZE;
     case FTLI_KEY_TIME:
@@ -113,6 +116,7 @@ static void write_bound(const struct ftli_key *key, double bound, char *text, si
     switch (key->kind) {
     case FTLI_KEY_SIZE:
     case FTLI_KEY_SIZE_OR_AUTO:
+    case FTLI_KEY_SIZE_OR_NONE:
         ftli_write_size((uint64_t)bound, text, text_bytes);
         return;
     case FTLI_KEY_TIME:
@@ -211,13 +215,17 @@ static bool read_whole(const struct ftli_key *key, const char *text, void *field
 
 static bool read_size(const struct ftli_key *key, const char *text, uint64_t *field, char *wrong, size_t wrong_bytes)
 {
-    bool automatic = key->kind == FTLI_KEY_SIZE_OR_AUTO;
+    bool automatic = key->kind == FTLI_KEY_SIZE_OR_AUTO, optional = key->kind == FTLI_KEY_SIZE_OR_NONE;
     uint64_t bytes = 0;
-    if (automatic && is(text, "auto")) {
+    if ((automatic && is(text, "auto")) || (optional && is(text, "none"))) {
         *field = 0;
         return true;
     }
-    if (!ftli_read_size(text, automatic ? "auto or " : "", &bytes, wrong, wrong_bytes) ||
+    if (!ftli_read_size(text,
+                        automatic  ? "auto or "
+                        : optional ? "none or "
+                                   : "",
+                        &bytes, wrong, wrong_bytes) ||
         !in_bounds(key, text, (double)bytes, wrong, wrong_bytes)) {
         return false;
     }
@@ -278,6 +286,7 @@ bool ftli_read_scalar(const struct ftli_key *key, const char *text, void *field,
     switch (key->kind) {
     case FTLI_KEY_SIZE:
     case FTLI_KEY_SIZE_OR_AUTO:
+    case FTLI_KEY_SIZE_OR_NONE:
         return read_size(key, text, field, wrong, wrong_bytes);
     case FTLI_KEY_SIZE_OR_SHARE:
         return read_size_or_share(text, field, wrong, wrong_bytes);

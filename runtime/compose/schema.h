@@ -56,6 +56,7 @@ struct ftli_settings {
 enum ftli_key_kind {
     FTLI_KEY_SIZE,          /* 64MiB          uint64_t bytes */
     FTLI_KEY_SIZE_OR_AUTO,  /* 64MiB, auto    uint64_t bytes; 0: auto */
+    FTLI_KEY_SIZE_OR_NONE,  /* 64MiB, none    uint64_t bytes; 0: none */
     FTLI_KEY_SIZE_OR_SHARE, /* 64MiB, 10%     struct ftli_size_or_share */
     FTLI_KEY_TIME,          /* 50ms           int64_t ns */
     FTLI_KEY_TIME_OR_NONE,  /* 50ms, none     int64_t ns; FTLI_TIME_NONE */
@@ -130,6 +131,11 @@ struct ftli_actor_schema {
 #define FTLI_SIZE_OR_AUTO(key, type, field, from, to)                                                    \
     {                                                                                                    \
         .name = (key), .kind = FTLI_KEY_SIZE_OR_AUTO, .offset = FTLI_KEY_OFFSET_(type, field, uint64_t), \
+        .least = (from), .most = (to)                                                                    \
+    }
+#define FTLI_SIZE_OR_NONE(key, type, field, from, to)                                                    \
+    {                                                                                                    \
+        .name = (key), .kind = FTLI_KEY_SIZE_OR_NONE, .offset = FTLI_KEY_OFFSET_(type, field, uint64_t), \
         .least = (from), .most = (to)                                                                    \
     }
 #define FTLI_SIZE_OR_SHARE(key, type, field)                               \

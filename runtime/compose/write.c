@@ -40,8 +40,9 @@ void ftli_write_value(const struct ftli_key *key, const void *base, char *text, 
     switch (key->kind) {
     case FTLI_KEY_SIZE:
     case FTLI_KEY_SIZE_OR_AUTO:
-        if (key->kind == FTLI_KEY_SIZE_OR_AUTO && *(const uint64_t *)field == 0) {
-            ftli_append(text, text_bytes, "auto");
+    case FTLI_KEY_SIZE_OR_NONE:
+        if (key->kind != FTLI_KEY_SIZE && *(const uint64_t *)field == 0) {
+            ftli_append(text, text_bytes, key->kind == FTLI_KEY_SIZE_OR_AUTO ? "auto" : "none");
         } else {
             ftli_write_size(*(const uint64_t *)field, text, text_bytes);
         }

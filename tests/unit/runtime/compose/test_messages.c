@@ -336,6 +336,17 @@ Test(messages, values)
                     "topology:2:27: threads.service.cpus: is a map; expected any, or processors such as [0-3, 8]");
     expect_error_in("fettle: 1\nruntime: {pinned_on_close: no}\n", NULL,
                     "topology:2:28: runtime.pinned_on_close: \"no\" means nothing here; expected keep, refuse");
+    expect_error_in(
+        "fettle: 1\nactors: {leak_detection: {quota: {site: 1G}}}\n", NULL,
+        "topology:2:41: actors.leak_detection.quota.site: \"G\" is no unit of size; expected none or a size such "
+        "as 64MiB (B, KiB, MiB, GiB, TiB); did you mean 1GiB?");
+    expect_error_in("fettle: 1\nactors: {leak_detection: {quota: {site: 0B}}}\n", NULL,
+                    "topology:2:41: actors.leak_detection.quota.site: 0B is too small; at least 1B");
+    expect_error_in("fettle: 1\nactors: {leak_detection: {mitigate: scope}}\n", NULL,
+                    "topology:2:37: actors.leak_detection.mitigate: \"scope\" is not known here; expected none, "
+                    "overdue_scope");
+    expect_error_in("fettle: 1\nactors: {leak_detection: {quota: {label: null}}}\n", NULL,
+                    "topology:2:42: actors.leak_detection.quota.label: \"null\" means nothing here; say none");
     expect_error_in("fettle: 1\nactors: {leak_detection: {outlived: {scope: null}}}\n", NULL,
                     "topology:2:45: actors.leak_detection.outlived.scope: \"null\" means nothing here; say none");
     expect_error_in("fettle: 1\nactors: {allocation: {small: 33KiB}}\n", NULL,

@@ -147,6 +147,10 @@ Test(topology, default_actors)
     const struct ftli_leak_detection_settings *leaks = settings(t, "leak_detection");
     cr_expect_eq(leaks->outlived_scope_ns, 0);
     cr_expect_eq(leaks->outlived_thread_ns, FTLI_TIME_NONE);
+    cr_expect_eq(leaks->quota_site_bytes, 0);
+    cr_expect_eq(leaks->quota_label_bytes, 0);
+    cr_expect_float_eq(leaks->quota_warn, 0.8, 1e-12);
+    cr_expect_eq(leaks->mitigate, FTLI_LEAK_MITIGATE_NONE);
 #if FETTLE_TELEMETRY
     const struct ftli_telemetry_settings *telemetry = settings(t, "telemetry");
     cr_expect_eq(telemetry->every_ns, 1000000000);
@@ -249,11 +253,13 @@ Test(topology, an_entry_may_change_its_type)
     struct ftli_topology *t = good("fettle: 1\n"
                                    "actors:\n"
                                    "  leak_detection: none\n"
-                                   "  tracking: {type: leak_detection, outlived: {scope: 3s}}\n",
+                                   "  tracking: {type: leak_detection, outlived: {scope: 3s}, quota: {site: 1GiB}}\n",
                                    NULL);
     cr_expect_null(ftli_topology_actor(t, "tracking"));
     const struct ftli_leak_detection_settings *leaks = settings(t, "leak_detection");
     cr_expect_eq(leaks->outlived_scope_ns, 3000000000);
+    cr_expect_eq(leaks->quota_site_bytes, 1 << 30);
+    cr_expect_eq(leaks->quota_label_bytes, 0);
     cr_expect_eq(leaks->outlived_thread_ns, FTLI_TIME_NONE);
     ftli_compose_free(t);
 }
