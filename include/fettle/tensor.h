@@ -59,7 +59,8 @@ enum { FTL_VIEW = 1, FTL_WRAPPED = 2, FTL_IMMOVABLE = 4, FTL_PINNED = 8, FTL_HOS
  * FTL_ENOTSUP  reserve_bytes; forked child
  * FTL_ECLOSED  closed or closing, also while it waited
  * FTL_ESTALE   the scope has ended or is of another runtime; that may be this thread's current one
- * FTL_ELIMIT   the device's limit, the topology's `tensors`, the scope's hard_bytes, the quarantine's limit
+ * FTL_ELIMIT   the device's limit, the topology's `tensors`, the scope's hard_bytes, a quota of the label or the
+ *              site, the quarantine's limit
  * FTL_ENOMEM   the system gives no more */
 FTL_API FTL_CHECK int ftl_tensor_new(ftl_runtime *, ftl_dtype, uint32_t ndim, const int64_t *shape,
                                      const ftl_tensor_options *, ftl_tensor *out);
