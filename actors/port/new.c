@@ -168,7 +168,7 @@ static void let_go(struct ftli_agent *agent, struct ftli_header *header, unsigne
     ftli_allocation_post(device, header);
 }
 
-static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes)
+FTLI_ON_NEW static void note_sample(struct ftli_agent *agent, struct ftli_header *header, unsigned c, uint64_t bytes)
 {
     struct ftli_port *port = agent->port;
     if (port == NULL)
@@ -180,8 +180,8 @@ static void note_sample(struct ftli_agent *agent, struct ftli_header *header, un
 }
 
 /* Makes the tensor LIVE and counts it. Its handle. */
-static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const struct birth *birth, unsigned c,
-                     uint32_t flags)
+FTLI_ON_NEW static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const struct birth *birth,
+                                 unsigned c, uint32_t flags)
 {
     struct ftl_runtime *runtime = agent->runtime;
     uint32_t stamp_ms = ftli_allocation_is_ticking(runtime->device) ? ftli_u32_load_relaxed(&runtime->stamp_ms)
@@ -208,8 +208,8 @@ static uint64_t bear(struct ftli_agent *agent, struct ftli_header *header, const
     return ftli_handle_make(runtime->number, ftli_table_slot(&runtime->table, header), generation);
 }
 
-static int make_counted(struct ftli_agent *agent, const struct birth *birth, uint32_t flags, struct ftli_header **made,
-                        uint64_t *id)
+FTLI_ON_NEW static int make_counted(struct ftli_agent *agent, const struct birth *birth, uint32_t flags,
+                                    struct ftli_header **made, uint64_t *id)
 {
     struct ftl_runtime *runtime = agent->runtime;
     unsigned c = class_for(runtime, birth->bytes, birth->alignment);
@@ -244,7 +244,8 @@ static int make_counted(struct ftli_agent *agent, const struct birth *birth, uin
 }
 
 /* Quotas count it before it is there, and what comes of nothing leaves them again: so no sum is ever over a quota. */
-static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli_header **made, uint64_t *id)
+FTLI_ON_NEW static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli_header **made,
+                            uint64_t *id)
 {
     const char *site = birth->options != NULL ? birth->options->site : NULL;
     if (FTLI_LIKELY(!ftli_quota_counts(agent->runtime, birth->label, site)))
@@ -259,7 +260,7 @@ static int make(struct ftli_agent *agent, const struct birth *birth, struct ftli
 }
 
 /* A member of a scope: joined before, published after, so that end either finds it or is seen by this call. */
-static int make_member(struct ftli_agent *agent, const struct birth *birth, uint64_t *id)
+FTLI_ON_NEW static int make_member(struct ftli_agent *agent, const struct birth *birth, uint64_t *id)
 {
     struct ftl_runtime *runtime = agent->runtime;
     struct ftli_header *header = NULL;
@@ -304,7 +305,7 @@ static int check_options(const ftl_runtime *runtime, const ftl_tensor_options *o
 }
 
 /* Inside the runtime: close waits for this call, so the topology and the actors are there. */
-static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *id)
+FTLI_ON_NEW static int new_inside(struct ftli_agent *agent, struct birth *birth, uint64_t *id)
 {
     struct ftl_runtime *runtime = agent->runtime;
     const ftl_tensor_options *options = birth->options;
@@ -356,8 +357,8 @@ static inline bool plain_bytes(ftl_dtype dtype, uint32_t ndim, const int64_t *sh
     return true;
 }
 
-int ftli_new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                     const ftl_tensor_options *options, ftl_tensor *out)
+FTLI_ON_NEW int ftli_new_checked(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                                 const ftl_tensor_options *options, ftl_tensor *out)
 {
     if (runtime == NULL || out == NULL)
         return ftli_fail(FTL_EINVAL, runtime == NULL ? "runtime: is NULL" : "out: is NULL");
@@ -416,7 +417,8 @@ static FTLI_NOINLINE bool look_at_backlog(struct ftli_port *port)
 }
 
 /* The port is entered. */
-int ftli_new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const int64_t *shape, ftl_tensor *out)
+FTLI_ON_NEW int ftli_new_plain(struct ftli_port *port, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                               ftl_tensor *out)
 {
     struct ftl_runtime *runtime = port->owner;
     struct ftli_header *header = NULL;

@@ -17,7 +17,8 @@ FTLI_INLINE int go_on(struct ftli_port *port, struct ftli_header *header, size_t
 
 /* No header of the class is at hand: the previous magazine, or a full one of the depot; at last the general way, which carves.
  * One slow new in sixteen goes there in any case, to look at the backlog. */
-static FTLI_NOINLINE int refill_and_go_on(size_t c, uint64_t bytes, uint64_t size, uint64_t elements, ftl_tensor *out)
+FTLI_ON_NEW static FTLI_NOINLINE int refill_and_go_on(size_t c, uint64_t bytes, uint64_t size, uint64_t elements,
+                                                      ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header = NULL;
@@ -34,7 +35,8 @@ static FTLI_NOINLINE int refill_and_go_on(size_t c, uint64_t bytes, uint64_t siz
 }
 
 /* The newest entry was put there by the cleanup, which does not look at the header for its generation. */
-static FTLI_NOINLINE int new_from_cleanup(size_t c, uint64_t bytes, uint64_t size, uint64_t elements, ftl_tensor *out)
+FTLI_ON_NEW static FTLI_NOINLINE int new_from_cleanup(size_t c, uint64_t bytes, uint64_t size, uint64_t elements,
+                                                      ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     uint64_t entry = ftli_rack_newest_at(&port->rack, c);
@@ -68,8 +70,9 @@ FTLI_INLINE int new_of_class(struct ftli_port *port, size_t c, uint64_t size, ui
      (uint64_t)*shape <= FTLI_CLASS_MAX_BYTES)
 
 /* What is plain, if not small. */
-static FTLI_NOINLINE int new_larger(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                                    const ftl_tensor_options *options, ftl_tensor *out)
+FTLI_ON_NEW static FTLI_NOINLINE int new_larger(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim,
+                                                const int64_t *shape, const ftl_tensor_options *options,
+                                                ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     if (ftli_thread.fast != runtime || ndim - 1 >= 4 || options != NULL || shape == NULL || out == NULL ||
@@ -78,8 +81,8 @@ static FTLI_NOINLINE int new_larger(ftl_runtime *runtime, ftl_dtype dtype, uint3
     return ftli_new_plain(port, dtype, ndim, shape, out);
 }
 
-int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
-                   const ftl_tensor_options *options, ftl_tensor *out)
+FTLI_ON_NEW int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const int64_t *shape,
+                               const ftl_tensor_options *options, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     if (FTLI_UNLIKELY(ftli_thread.fast != runtime || !IS_SMALL(dtype, ndim, shape, options, out) ||
@@ -91,7 +94,7 @@ int ftl_tensor_new(ftl_runtime *runtime, ftl_dtype dtype, uint32_t ndim, const i
     return new_of_class(port, c, bytes + ftli_small.kinds[dtype - 1], (uint64_t)*shape, bytes, out);
 }
 
-int ftl_bytes_new(ftl_runtime *runtime, size_t bytes, const ftl_tensor_options *options, ftl_tensor *out)
+FTLI_ON_NEW int ftl_bytes_new(ftl_runtime *runtime, size_t bytes, const ftl_tensor_options *options, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     if (FTLI_UNLIKELY(ftli_thread.fast != runtime ||

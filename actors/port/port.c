@@ -205,6 +205,7 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
         port->countdown[c] = ftli_sample_class_countdown(port, c);
     ftli_rack_init(&port->rack, runtime->device);
     port->rack.lane = port->index;
+    memset(&port->stacks, 0, sizeof port->stacks); /* numbers of another runtime's sites */
     ftli_pointer_store_relaxed(&port->parcels[0], NULL);
     ftli_pointer_store_relaxed(&port->parcels[1], NULL);
     ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());

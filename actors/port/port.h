@@ -72,6 +72,7 @@ struct ftli_port {
     uint64_t seen_ns;
     ftli_atomic_u64 thread_ended_ns; /* when a thread of it was last seen to be gone; 0: never */
     ftli_atomic_u64 opened_cycles;   /* when the thread took it: for the share of time that tracking takes */
+    struct ftli_stack_memory stacks; /* the owner's */
     struct ftli_event_ring ring;
 };
 

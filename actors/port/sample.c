@@ -98,13 +98,27 @@ FTLI_INLINE uint64_t mark(struct ftli_port *port, struct ftli_header *header, ui
     return record;
 }
 
-/* What the program named, if it has. */
-static uint32_t site_of(struct ftli_port *port, const struct ftli_header *header)
+FTLI_ON_NEW static uint32_t stack_of(struct ftli_port *port)
+{
+    struct ftli_tracking *tracking = &port->owner->tracking;
+    switch (tracking->world.settings->stacks) {
+    case FTLI_STACKS_NONE:
+        return FTLI_SITE_UNKNOWN;
+    case FTLI_STACKS_ALL:
+        return ftli_stack_site(tracking->sites, NULL);
+    default:
+        return ftli_u32_load_relaxed(&tracking->stacks_paused) != 0 ? FTLI_SITE_UNKNOWN
+                                                                    : ftli_stack_site(tracking->sites, &port->stacks);
+    }
+}
+
+/* What the program named, or its stack. */
+FTLI_ON_NEW static uint32_t site_of(struct ftli_port *port, const struct ftli_header *header)
 {
     struct ftl_runtime *runtime = port->owner;
     uint32_t cold = ftli_u32_load_relaxed(&header->cold);
     const char *literal = cold != 0 ? ftli_pointer_load_relaxed(&ftli_extension(&runtime->table, cold)->site) : NULL;
-    return literal != NULL ? ftli_site_of_literal(runtime->tracking.sites, literal) : FTLI_SITE_UNKNOWN;
+    return literal != NULL ? ftli_site_of_literal(runtime->tracking.sites, literal) : stack_of(port);
 }
 
 /* How many events wait in the ring, before one that is number `written`. */
@@ -132,7 +146,7 @@ static FTLI_NOINLINE void record_event(struct ftli_port *port, const struct ftli
         ftli_u64_add_owner(&port->counters.tracking_cycles, (ftli_clock_cycles() - began) * MEASURED_EVERY);
 }
 
-static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t weight)
+FTLI_ON_NEW static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t weight)
 {
     (void)mark(port, header, bytes, weight, site_of(port, header));
     record_event(port, header, bytes, FTLI_EVENT_CREATED);
@@ -200,7 +214,8 @@ FTLI_INLINE uint32_t weight_of_class(const struct ftli_port *port, size_t c)
 }
 
 /* Some sizes of the class are all recorded: each is shown. */
-static FTLI_NOINLINE uint64_t look(struct ftli_port *port, struct ftli_header *header, unsigned c, uint64_t bytes)
+FTLI_ON_NEW static FTLI_NOINLINE uint64_t look(struct ftli_port *port, struct ftli_header *header, unsigned c,
+                                               uint64_t bytes)
 {
     const struct ftli_sampling *sampling = &port->owner->sampling;
     port->countdown[c] = 1;
@@ -221,7 +236,7 @@ FTLI_INLINE bool count_again(struct ftli_port *port, size_t c)
     return FTLI_LIKELY(countdown != 0);
 }
 
-uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, unsigned c, uint64_t bytes)
+FTLI_ON_NEW uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, unsigned c, uint64_t bytes)
 {
     if (!count_again(port, 8 * (size_t)c))
         return is_looked_at(port->owner, c) ? look(port, header, c, bytes) : 0;
@@ -229,7 +244,7 @@ uint64_t ftli_sample_class(struct ftli_port *port, struct ftli_header *header, u
     return FTLI_WORD_SLOW;
 }
 
-static FTLI_NOINLINE int new_recorded(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
+FTLI_ON_NEW static FTLI_NOINLINE int new_recorded(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header = ftli_port_header(port, id);
@@ -237,7 +252,7 @@ static FTLI_NOINLINE int new_recorded(uint64_t id, size_t c, uint64_t bytes, ftl
     return ftli_new_finish(port, header, id, FTLI_WORD_SLOW, c, bytes, out);
 }
 
-static FTLI_NOINLINE int new_looked_at(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
+FTLI_ON_NEW static FTLI_NOINLINE int new_looked_at(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     struct ftli_header *header = ftli_port_header(port, id);
@@ -245,7 +260,7 @@ static FTLI_NOINLINE int new_looked_at(uint64_t id, size_t c, uint64_t bytes, ft
     return ftli_new_finish(port, header, id, flags, c, bytes, out);
 }
 
-static FTLI_NOINLINE int new_noted(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
+FTLI_ON_NEW static FTLI_NOINLINE int new_noted(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     ftli_tracking_note(&port->owner->tracking);
@@ -253,13 +268,13 @@ static FTLI_NOINLINE int new_noted(uint64_t id, size_t c, uint64_t bytes, ftl_te
 }
 
 /* One of ten news comes here: few registers are saved, what is rare is a call at its end. */
-int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
+FTLI_ON_NEW int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
     if (FTLI_UNLIKELY(!count_again(port, c)))
         return new_looked_at(id, c, bytes, out);
     struct ftli_header *header = ftli_port_header(port, id);
-    uint64_t record = mark(port, header, bytes, weight_of_class(port, c), FTLI_SITE_UNKNOWN);
+    uint64_t record = mark(port, header, bytes, weight_of_class(port, c), stack_of(port));
     uint32_t written = ftli_u32_load_relaxed(&port->ring.written), waiting = waiting_in(&port->ring, written);
     if (FTLI_UNLIKELY(waiting >= FTLI_EVENT_RING)) {
         ftli_u64_add_owner(&port->ring.lost, 1);
@@ -274,7 +289,7 @@ int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
     return ftli_new_finish(port, header, id, FTLI_WORD_SLOW, c, bytes, out);
 }
 
-uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
+FTLI_ON_NEW uint64_t ftli_sample_other(struct ftli_port *port, struct ftli_header *header, uint64_t bytes)
 {
     const struct ftli_sampling *sampling = &port->owner->sampling;
     if (bytes < sampling->every_one_from_bytes && !is_due(port, ftli_sampling_tier(sampling, bytes)))

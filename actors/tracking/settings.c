@@ -9,6 +9,8 @@
 
 static const char *const levels[] = {"none", "minimal", "standard", "detailed", "debug", NULL};
 
+static const char *const stacks[] = {"none", "sampled", "all", NULL};
+
 static const struct ftli_key tier_keys[] = {
     FTLI_SIZE("up_to", struct ftli_tracking_tier, up_to_bytes, 1, TIB),
     FTLI_SHARE("rate", struct ftli_tracking_tier, rate),
@@ -21,6 +23,7 @@ static const struct ftli_key tracking_keys[] = {
     FTLI_LIST("tiers", struct ftli_tracking_settings, tiers, tier_count, tier_keys),
     FTLI_COUNT("events", struct ftli_tracking_settings, events, 16, 16777216),
     FTLI_COUNT("sites", struct ftli_tracking_settings, sites, 16, 1048575),
+    FTLI_CHOICE("stacks", struct ftli_tracking_settings, stacks, stacks),
     FTLI_KEYS_END,
 };
 

@@ -12,6 +12,7 @@ enum {
     FTLI_TRACKING_DEBUG = 4,
 };
 enum { FTLI_TRACKING_TIERS = 4 };
+enum { FTLI_STACKS_NONE = 0, FTLI_STACKS_SAMPLED = 1, FTLI_STACKS_ALL = 2 };
 
 /* Tensors above the tier before and up to up_to_bytes: the share of them that is recorded. */
 struct ftli_tracking_tier {
@@ -23,6 +24,7 @@ struct ftli_tracking_settings {
     uint32_t level;
     uint32_t events;                                      /* kept, a ring */
     uint32_t sites;                                       /* told apart; the rest is one */
+    uint32_t stacks;                                      /* FTLI_STACKS_* */
     uint32_t tier_count;                                  /* 1 to 4 */
     uint64_t every_one_from_bytes;                        /* recorded without sampling */
     struct ftli_tracking_tier tiers[FTLI_TRACKING_TIERS]; /* rising */

@@ -24,6 +24,7 @@ int ftli_tracking_init(struct ftli_tracking *tracking, const struct ftli_trackin
         return FTL_ENOMEM;
     tracking->events_bytes = bytes;
     tracking->capacity = world->settings->events;
+    ftli_stacks_prepare();
     int status = ftli_sites_open(world->settings->sites, &tracking->sites);
     if (status != FTL_OK)
         ftli_tracking_fini(tracking);

@@ -14,6 +14,7 @@
 #include "actors/tracking/profile.h"
 #include "actors/tracking/settings.h"
 #include "actors/tracking/site.h"
+#include "actors/tracking/stack.h"
 #include "runtime/base/random.h"
 #include "runtime/kernel/actor.h"
 #include "runtime/kernel/token.h"
@@ -168,7 +169,7 @@ struct ftli_tracking_world {
 struct ftli_tracking {
     struct ftli_tracking_world world;
     struct ftli_sites *sites;         /* NULL: nothing is sampled */
-    ftli_atomic_u32 stacks_paused;    /* not 0: no stacks are taken */
+    ftli_atomic_u32 stacks_paused;    /* not 0: no stacks are taken, but for those of `stacks: all` */
     ftli_actor *actor;                /* NULL until attached: events are then taken by who reads them */
     ftli_token token;                 /* over what follows */
     struct ftli_event_record *events; /* the last `capacity`, event k at k % capacity; NULL: none are kept */

@@ -103,6 +103,8 @@ typedef struct {
 /* A thread with every signal blocked. FTL_ENOMEM when the system has no more. */
 int ftli_os_thread_start(ftli_os_thread *out, const ftli_os_thread_options *, void (*run)(void *), void *argument);
 void ftli_os_thread_join(ftli_os_thread);
+/* The calling thread's stack, from its lowest address to above its highest. May allocate. */
+bool ftli_os_stack(uintptr_t *low, uintptr_t *high);
 /* From now on files that the calling thread makes are their owner's alone; the process's umask stays as it is. Only for a
  * thread of ours that ends soon: it no longer shares its working directory with the others either. */
 bool ftli_os_thread_private_files(void);

@@ -86,3 +86,19 @@ bool ftli_os_thread_private_files(void)
     umask(077);
     return true;
 }
+
+bool ftli_os_stack(uintptr_t *low, uintptr_t *high)
+{
+    pthread_attr_t attributes;
+    void *at = NULL;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    bool known = pthread_attr_getstack(&attributes, &at, &bytes) == 0 && bytes != 0;
+    (void)pthread_attr_destroy(&attributes);
+    if (known) {
+        *low = (uintptr_t)at;
+        *high = (uintptr_t)at + bytes;
+    }
+    return known;
+}

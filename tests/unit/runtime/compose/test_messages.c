@@ -198,9 +198,9 @@ Test(messages, keys_that_are_not_there)
                     "topology:2:9: lanes.hihg: no such key; did you mean high?");
     expect_error_in("fettle: 1\npressure: {level: {low: 1%}}\n", NULL,
                     "topology:2:12: pressure.level: no such key; did you mean levels?");
-    expect_error_in("fettle: 1\nactors: {tracking: {stacks: none}}\n", NULL,
-                    "topology:2:21: actors.tracking.stacks: no such key; there are type, threads, receive, level, "
-                    "every_one_from, tiers, events, sites");
+    expect_error_in("fettle: 1\nactors: {tracking: {colour: none}}\n", NULL,
+                    "topology:2:21: actors.tracking.colour: no such key; there are type, threads, receive, level, "
+                    "every_one_from, tiers, events, sites, stacks");
     expect_error_in("fettle: 1\nactors: {watcher: {level: debug}}\n", NULL,
                     "topology:2:10: actors.watcher: no such key; there are allocation, cleanup, tracking, "
                     "defragmentation, leak_detection, telemetry, or give it one of these as its type");
