@@ -41,6 +41,7 @@ struct ftli_command {
     const char *more; /* what follows the word, "REQUEST", one or more of them; NULL: nothing may */
 };
 
+extern const struct ftli_command ftli_command_profile;
 extern const struct ftli_command ftli_command_record;
 extern const struct ftli_command ftli_command_replay;
 extern const struct ftli_command ftli_command_simulate;

@@ -5,7 +5,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$top"
 no_install=${no_install:-0}
 
-packages_build=(gcc libc6-dev cmake ninja-build pkg-config libck-dev libzmq3-dev libyaml-dev libzstd-dev)
+packages_build=(gcc libc6-dev cmake ninja-build pkg-config libck-dev libzmq3-dev libyaml-dev libzstd-dev libdw-dev)
 packages_test=(g++ libcriterion-dev spin tcc relacy-dev clang-format clang-tidy python3 zstd valgrind)
 packages_bench=(libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4)
 packages_coverage=(gcovr)

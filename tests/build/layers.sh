@@ -38,7 +38,7 @@ function ours_allowed(file,    part, actor) {
 function foreign_allowed(file, header) {
     if (header ~ /^yaml[.]h$/) return file ~ /^runtime\/compose\//
     if (header ~ /^zmq/) return file ~ /^runtime\/bridge\//
-    if (header ~ /^zstd/) return file ~ /^tools\//
+    if (header ~ /^(zstd|elfutils\/|gelf|dwarf)/) return file ~ /^tools\//
     if (header ~ /^ck_/) return file ~ /^runtime\/(base|kernel)\//
     if (header ~ /^stdatomic[.]h$/) return file ~ /^(tools|examples)\//
     if (header ~ /^pthread[.]h$/) # the port stands where the threads of the caller come in; the bridge binds apart

@@ -55,3 +55,62 @@ PYTHON
 full=0
 "$example" /dev/full >"$work/full" 2>&1 || full=$?
 [ $full = 2 ] || { echo "/dev/full: exit $full" && cat "$work/full" && exit 1; }
+
+# ---- the command
+fettle=$1/fettle
+[ -x "$fettle" ] || { echo "no fettle in this build" && exit 0; }
+cd "$work"
+expect() { # CODE PATTERN COMMAND...: its exit code, and a line of either stream that matches
+    local code=$1 pattern=$2 got=0
+    shift 2
+    "$@" >said 2>&1 </dev/null || got=$?
+    if [ $got != "$code" ] || ! grep -Eq -- "$pattern" said; then
+        echo "FAILED: $*: exit $got, expected $code, and a line like $pattern"
+        sed 's/^/  | /' said
+        exit 1
+    fi
+}
+site='examples/heap_profile\.c:[0-9]+'
+expect 0 "^ +4 MiB +[0-9.]+ % +4 +4 MiB +4  .*$site$" "$fettle" profile heap.pb
+expect 0 '^ +4 +.*weights$' "$fettle" profile heap.pb --by label --value inuse_objects
+expect 0 "$site 4194304$" "$fettle" profile heap.pb --folded
+expect 0 '"label": "weights"' "$fettle" profile heap.pb --by label --json
+expect 0 '^and [0-9]+ more' "$fettle" profile heap.pb --most 1
+expect 0 '^again.pb: [0-9]+ samples' "$fettle" profile heap.pb -o again.pb
+python3 "$here/profile/decode.py" again.pb >again.json
+grep -q '"label": "kv"' again.json
+head -c 100 heap.pb >cut.pb
+head -c 4000 /dev/urandom >noise.pb
+: >empty.pb
+gzip -c heap.pb >heap.pb.gz
+expect 2 '^fettle profile: cut\.pb: is (no profile|cut off)' "$fettle" profile cut.pb
+expect 2 '^fettle profile: noise\.pb: is ' "$fettle" profile noise.pb
+expect 2 '^fettle profile: empty\.pb: is empty' "$fettle" profile empty.pb
+expect 2 'gunzip it first' "$fettle" profile heap.pb.gz
+expect 2 '^fettle profile: none\.pb: No such file' "$fettle" profile none.pb
+expect 2 '^fettle profile: \.: Is a directory' "$fettle" profile .
+expect 2 '^fettle profile: none/x\.pb: No such file' "$fettle" profile heap.pb -o none/x.pb
+expect 2 'No space left' "$fettle" profile heap.pb -o /dev/full
+expect 2 '--value: "space" is none of this profile; it has inuse_objects,' "$fettle" profile heap.pb --value space
+expect 2 '--by: "file" means nothing here; site, label' "$fettle" profile heap.pb --by file
+expect 2 '--folded is one form' "$fettle" profile heap.pb --folded --json
+expect 0 '^usage: fettle profile PID\|FILE' "$fettle" profile --help
+
+# ---- a process that runs: it opens the file to write to, and waits for who reads it
+"$fettle" --help | grep -q '^  control ' || exit 0
+export XDG_RUNTIME_DIR=$work
+mkfifo fifo
+"$example" fifo >truth2 &
+pid=$!
+trap 'kill $pid 2>/dev/null; rm -rf "$work"' EXIT
+until [ -n "$(find "$work/fettle" -type s -name "$pid*" 2>/dev/null)" ] && [ "$(cut -d ' ' -f 3 /proc/$pid/stat)" = S ]; do
+    kill -0 $pid || { echo "the example has ended" && exit 1; }
+    sleep 0.05
+done
+expect 0 '^live\.pb: [0-9]+ samples' "$fettle" profile $pid -o live.pb
+cat fifo >rest.pb
+wait $pid
+python3 "$here/profile/decode.py" live.pb >live.json
+grep -q '"label": "weights"' live.json
+expect 3 . "$fettle" profile $pid
+echo "the command shows it, of a file and of a process"
