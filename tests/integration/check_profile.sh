@@ -102,7 +102,7 @@ export XDG_RUNTIME_DIR=$work
 mkfifo fifo
 "$example" fifo >truth2 &
 pid=$!
-trap 'kill $pid 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $pid 2>/dev/null || true; rm -rf "$work"' EXIT
 until [ -n "$(find "$work/fettle" -type s -name "$pid*" 2>/dev/null)" ] && [ "$(cut -d ' ' -f 3 /proc/$pid/stat)" = S ]; do
     kill -0 $pid || { echo "the example has ended" && exit 1; }
     sleep 0.05
