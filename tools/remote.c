@@ -30,7 +30,7 @@ struct search {
     struct found *found;
     size_t count, capacity;
     bool no_memory;
-    char homes[200]; /* that were looked at */
+    char homes[FTLI_HOMES * (FTLI_HOME_BYTES + 2)]; /* that were looked at */
 };
 
 /* ---- finding ------------------------------------------------------------------------------------------------------- */
