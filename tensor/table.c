@@ -163,6 +163,11 @@ struct ftli_spare_swept ftli_table_give_back(struct ftli_table *table, uint32_t 
     return swept;
 }
 
+size_t ftli_table_reserved_bytes(const struct ftli_table *table)
+{
+    return table->headers != NULL ? reserved_bytes(table->slots) : 0;
+}
+
 uint32_t ftli_table_fresh(const struct ftli_table *table)
 {
     return ftli_u32_load_acquire(&table->fresh);

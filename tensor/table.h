@@ -50,6 +50,8 @@ void ftli_table_retire(struct ftli_table *, const struct ftli_header *);
  * nobody has a slot of now, else those that nobody had one of at the pass before either. Does nothing, and is not done, while
  * somebody else does it. For a timer: it makes system calls. */
 struct ftli_spare_swept ftli_table_give_back(struct ftli_table *, uint32_t most, bool all);
+/* Of the whole reservation, from the headers on. */
+size_t ftli_table_reserved_bytes(const struct ftli_table *);
 /* Bytes of headers, cells and what is known of their pages, as far as they may be resident. */
 size_t ftli_table_committed_bytes(const struct ftli_table *);
 

@@ -172,6 +172,13 @@ void ftli_device_close(struct ftli_device *device)
     ftli_os_release(device, device_bytes(device->shard_count));
 }
 
+void ftli_allocation_own_memory(const struct ftli_device *device,
+                                void (*each)(void *user, const void *at, size_t bytes), void *user)
+{
+    each(user, device, device_bytes(device->shard_count));
+    each(user, device->depot.magazines, device->depot.most * sizeof *device->depot.magazines);
+}
+
 /* ---- the way back -------------------------------------------------------------------------------------------------- */
 
 static void push(struct ftli_device *device, struct ftli_header *header)

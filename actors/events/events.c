@@ -10,7 +10,7 @@
 
 #define PAGE_BYTES 4096
 
-static size_t pool_bytes(void)
+size_t ftli_events_pool_bytes(void)
 {
     return (FTLI_EVENTS_MOST * sizeof(struct ftli_event_message) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
@@ -23,7 +23,7 @@ int ftli_events_init(struct ftli_events *events, ftli_kernel *kernel, struct ftl
     events->device = device;
     events->device_name = device_name;
     events->marks = *marks;
-    events->pool = ftli_os_reserve(pool_bytes(), PAGE_BYTES);
+    events->pool = ftli_os_reserve(ftli_events_pool_bytes(), PAGE_BYTES);
     return events->pool != NULL ? FTL_OK : FTL_ENOMEM;
 }
 
@@ -35,7 +35,7 @@ void ftli_events_attach(struct ftli_events *events, ftli_actor *actor)
 void ftli_events_fini(struct ftli_events *events)
 {
     if (events->pool != NULL)
-        ftli_os_release(events->pool, pool_bytes());
+        ftli_os_release(events->pool, ftli_events_pool_bytes());
     events->pool = NULL;
 }
 

@@ -73,6 +73,8 @@ int ftli_events_init(struct ftli_events *, ftli_kernel *, struct ftli_device *, 
 void ftli_events_attach(struct ftli_events *, ftli_actor *);
 void ftli_events_fini(struct ftli_events *);
 
+size_t ftli_events_pool_bytes(void); /* of the mapping */
+
 /* ---- posting */
 struct ftli_event_news {
     uint32_t kind, level;

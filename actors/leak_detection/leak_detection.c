@@ -28,6 +28,7 @@ int ftli_leak_detection_init(struct ftli_leak_detection *leaks, const struct ftl
 
 void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
 {
+    ftli_reach_fini(&leaks->reach);
     if (leaks->pinned != NULL)
         ftli_os_release(leaks->pinned, pinned_bytes());
     leaks->pinned = NULL;

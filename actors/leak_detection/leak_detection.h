@@ -16,6 +16,7 @@
 #include "actors/leak_detection/cycles.h"
 #include "actors/leak_detection/pass.h"
 #include "actors/leak_detection/quota.h"
+#include "actors/leak_detection/reach.h"
 #include "actors/leak_detection/settings.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/kernel/kernel.h"
@@ -58,6 +59,8 @@ struct ftli_leak_detection_world {
     /* Ends a scope as the program would: its members are dropped, which runs no code of the program's here. FTL_ESTALE: the
      * program was first. NULL: nobody can. */
     int (*end_scope)(void *user, uint64_t scope, uint64_t *dropped);
+    /* Memory of ours in which handles are no copies: tables, rings, lists. How many; NULL: the table's alone is known. */
+    uint32_t (*own_memory)(void *user, struct ftli_reach_range *out, uint32_t most);
 };
 
 /* A drop, or a parcel of drops, that is not completed, though nothing pins it and its deadline is over. */
@@ -88,6 +91,7 @@ struct ftli_leak_detection {
     struct ftli_leak_pass passes[FTLI_LEAK_PASSES];
     struct ftli_cycles cycles;
     struct ftli_quotas quotas;
+    struct ftli_reach reach;
     /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
     ftli_atomic_u64 scope_due;
     ftli_atomic_u64 scopes_overdue; /* as of the last look */
@@ -135,8 +139,11 @@ void ftli_overdue_walk(const struct ftli_leak_detection *, const struct ftli_ove
                        struct ftli_overdue_list *out);
 
 /* ftl_leak_scan, on the calling thread. options may be NULL. FTL_OK; FTL_EINVAL; FTL_ENOTSUP: a cause that is not in this
- * version, or reachability; FTL_ETIMEDOUT; FTL_ENOMEM. */
+ * version; FTL_ETIMEDOUT; FTL_ENOMEM; with reachability also what ftli_reach_scan answers. */
 int ftli_leak_scan(struct ftli_leak_detection *, const ftl_leak_options *options, ftl_leak_report **out);
+/* The same, and in `why` a sentence where the status alone says too little; else "". */
+int ftli_leak_scan_saying(struct ftli_leak_detection *, const ftl_leak_options *options, ftl_leak_report **out,
+                          char *why, size_t why_bytes);
 /* For close, at rest: all that is LIVE, each with its cause or 0. *out is NULL if there is none. FTL_ENOMEM. */
 int ftli_leak_list_alive(struct ftli_leak_detection *, ftl_leak_report **out);
 /* ftl_leak_report_free. NULL: nothing. */

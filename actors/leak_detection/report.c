@@ -37,6 +37,14 @@ static struct ftli_leak_group *place_of(const struct ftli_leak_groups *groups, c
     }
 }
 
+/* A handle that is left in free memory would be taken for a copy by a search for them. */
+static void give_back(void *memory, size_t bytes)
+{
+    if (memory != NULL)
+        explicit_bzero(memory, bytes);
+    free(memory);
+}
+
 static int grow(struct ftli_leak_groups *groups)
 {
     struct ftli_leak_groups larger = {.capacity = groups->capacity == 0 ? FIRST_PLACES : 2 * groups->capacity};
@@ -47,7 +55,7 @@ static int grow(struct ftli_leak_groups *groups)
         if (groups->places[i].count != 0)
             *place_of(&larger, &groups->places[i].oldest) = groups->places[i];
     larger.used = groups->used;
-    free(groups->places);
+    give_back(groups->places, groups->capacity * sizeof *groups->places);
     *groups = larger;
     return FTL_OK;
 }
@@ -85,7 +93,10 @@ int ftli_leak_groups_add_finding(struct ftli_leak_groups *groups, const struct f
     group->count += finding->count;
     group->bytes += finding->bytes;
     group->growth_bytes_per_second += finding->growth_bytes_per_second;
-    group->certainty = finding->certainty > group->certainty ? finding->certainty : group->certainty;
+    bool is_more =
+        finding->certainty > group->certainty; /* unreachable and merely suspected ones in one row: suspected */
+    if (is_more != (finding->tensor.cause == FTL_LEAK_UNREACHABLE) || group->certainty == 0)
+        group->certainty = finding->certainty;
     return FTL_OK;
 }
 
@@ -110,7 +121,7 @@ void ftli_leak_groups_free(struct ftli_leak_groups *groups)
 {
     for (size_t i = 0; i < groups->capacity; i++)
         free(groups->places[i].words);
-    free(groups->places);
+    give_back(groups->places, groups->capacity * sizeof *groups->places);
     memset(groups, 0, sizeof *groups);
 }
 
@@ -146,6 +157,8 @@ static const struct {
     [FTL_LEAK_CYCLE] = {"they hold each other by links, and nothing else refers to them",
                         "unlink one of the links (ftl_tensor_unlink) before the last other reference is dropped, or do "
                         "not link back to what already leads here"},
+    [FTL_LEAK_UNREACHABLE] = {"no copy of their handles was found in this process's memory",
+                              "drop each before the last copy of its handle goes, on every path"},
     [FTL_LEAK_PINNED] = {"they were dropped, but a pin without its unpin keeps their memory",
                          "call ftl_tensor_unpin once for each ftl_tensor_pin, on error paths too"},
 };
@@ -242,5 +255,6 @@ const struct ftli_leak_detail *ftli_leak_detail_of(const ftl_leak_report *report
 
 void ftli_leak_report_destroy(ftl_leak_report *report)
 {
-    free(report);
+    if (report != NULL)
+        give_back(report, sizeof *report + report->count * sizeof(ftl_leak));
 }

@@ -20,6 +20,11 @@ struct scan {
     bool is_close;                   /* at rest: what is pinned is listed elsewhere */
 };
 
+static bool asks_for_reachability(const ftl_leak_options *options)
+{
+    return options->reachability || (options->causes & BIT(FTL_LEAK_UNREACHABLE)) != 0;
+}
+
 static int check_options(const ftl_leak_options *options)
 {
     for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
@@ -27,7 +32,7 @@ static int check_options(const ftl_leak_options *options)
             return FTL_EINVAL;
     if (options->certainty > 100 || options->timeout_ns < 0 || (options->causes & ~CAUSES_KNOWN) != 0)
         return FTL_EINVAL;
-    if (options->reachability || (options->causes & ~CAUSES_HERE) != 0)
+    if ((options->causes & ~(CAUSES_HERE | BIT(FTL_LEAK_UNREACHABLE))) != 0)
         return FTL_ENOTSUP;
     return FTL_OK;
 }
@@ -110,9 +115,24 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
     return ftli_leak_groups_report(&scan->groups, leaks->world.labels, scan->certainty, scan->scanned, elapsed_ns, out);
 }
 
-int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *options, ftl_leak_report **out)
+/* The snapshot comes first: what a walk leaves on this thread's stack would be copies of handles. */
+static int add_unreachable(struct ftli_leak_detection *leaks, struct scan *scan, const ftl_leak_options *options,
+                           char *why, size_t why_bytes)
+{
+    uint32_t others = scan->causes & ~(BIT(0) | BIT(FTL_LEAK_UNREACHABLE));
+    uint64_t timeout_ns = options->timeout_ns > 0 ? scan->timeout_ns : 0;
+    int status = ftli_reach_scan(leaks, timeout_ns, others, &scan->groups, NULL, why, why_bytes);
+    if (status != FTL_OK)
+        ftli_leak_groups_free(&scan->groups);
+    scan->timeout_ns = TIMEOUT_NS + ftli_kernel_now_ns(leaks->world.kernel) - scan->begun_ns; /* of the walk */
+    return status;
+}
+
+int ftli_leak_scan_saying(struct ftli_leak_detection *leaks, const ftl_leak_options *options, ftl_leak_report **out,
+                          char *why, size_t why_bytes)
 {
     const ftl_leak_options standard = {0};
+    why[0] = '\0';
     if (options == NULL)
         options = &standard;
     int status = check_options(options);
@@ -124,7 +144,15 @@ int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *op
         .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
         .timeout_ns = options->timeout_ns > 0 ? (uint64_t)options->timeout_ns : TIMEOUT_NS,
     };
-    return walk(leaks, &scan, out);
+    if (asks_for_reachability(options))
+        status = add_unreachable(leaks, &scan, options, why, why_bytes);
+    return status == FTL_OK ? walk(leaks, &scan, out) : status;
+}
+
+int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *options, ftl_leak_report **out)
+{
+    char why[FTLI_REACH_WHY_BYTES];
+    return ftli_leak_scan_saying(leaks, options, out, why, sizeof why);
 }
 
 int ftli_leak_list_alive(struct ftli_leak_detection *leaks, ftl_leak_report **out)

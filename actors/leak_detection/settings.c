@@ -24,12 +24,14 @@ static const struct ftli_key quota_keys[] = {
 };
 
 static const char *const mitigations[] = {"none", "overdue_scope", NULL}; /* enum ftli_leak_mitigate */
+static const char *const reachability[] = {"none", "on_demand", NULL};
 
 static const struct ftli_key leak_detection_keys[] = {
     FTLI_MAP("outlived", outlived_keys),
     FTLI_MAP("cycles", cycles_keys),
     FTLI_MAP("quota", quota_keys),
     FTLI_CHOICE("mitigate", struct ftli_leak_detection_settings, mitigate, mitigations),
+    FTLI_CHOICE("reachability", struct ftli_leak_detection_settings, reachability, reachability),
     FTLI_KEYS_END,
 };
 

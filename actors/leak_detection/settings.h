@@ -10,6 +10,8 @@ enum ftli_leak_mitigate {
     FTLI_LEAK_MITIGATE_OVERDUE_SCOPE = 1, /* scopes that are open past their deadline are ended */
 };
 
+enum ftli_reachability { FTLI_REACHABILITY_NONE = 0, FTLI_REACHABILITY_ON_DEMAND = 1 };
+
 struct ftli_leak_detection_settings {
     int64_t outlived_scope_ns;  /* grace after the scope's end; FTLI_TIME_NONE: not looked for */
     int64_t outlived_thread_ns; /* the same, after the thread's end */
@@ -18,6 +20,8 @@ struct ftli_leak_detection_settings {
     uint64_t quota_label_bytes; /* the same, of one label */
     double quota_warn;          /* the share of a quota at which an event is told */
     uint32_t mitigate;
+
+    uint32_t reachability;      /* enum ftli_reachability */
 };
 
 extern const struct ftli_actor_schema ftli_leak_detection_schema;

@@ -118,6 +118,33 @@ static int end_scope(void *user, uint64_t scope, uint64_t *dropped)
     return ftl_scope_end((ftl_scope){scope}, dropped);
 }
 
+struct own {
+    struct ftli_reach_range *ranges;
+    uint32_t count, most;
+};
+
+static void add_own(void *user, const void *at, size_t bytes)
+{
+    struct own *own = user;
+    if (at != NULL && bytes != 0 && own->count < own->most)
+        own->ranges[own->count++] = (struct ftli_reach_range){(uintptr_t)at, (uintptr_t)at + bytes};
+}
+
+/* Where handles of tensors lie that say nothing about the program: ports are none of it, a child finds zeros there. */
+static uint32_t own_memory(void *user, struct ftli_reach_range *out, uint32_t most)
+{
+    struct ftl_runtime *runtime = user;
+    struct own own = {out, 0, most};
+    add_own(&own, runtime, sizeof *runtime);
+    add_own(&own, runtime->table.headers, ftli_table_reserved_bytes(&runtime->table));
+    add_own(&own, runtime->scopes.scopes, (size_t)runtime->scopes.slots * sizeof *runtime->scopes.scopes);
+    add_own(&own, runtime->leak_detection.pinned, FTLI_LEAK_PINNED_MOST * sizeof *runtime->leak_detection.pinned);
+    add_own(&own, runtime->tracking.events, runtime->tracking.events_bytes);
+    add_own(&own, runtime->events.pool, ftli_events_pool_bytes());
+    ftli_allocation_own_memory(runtime->device, add_own, &own);
+    return own.count;
+}
+
 /* The tick's view of the ports; what else is looked at while a program works hangs on it. */
 static uint64_t claim_idle(void *user, uint64_t now_ns)
 {
@@ -226,7 +253,8 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .events = &runtime->events,
                                               .sites = runtime->tracking.sites,
                                               .late_parcels = late_parcels,
-                                              .end_scope = end_scope};
+                                              .end_scope = end_scope,
+                                              .own_memory = own_memory};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),

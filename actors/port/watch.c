@@ -25,7 +25,7 @@ static int say(int status)
     case FTL_EINVAL:
         return ftli_fail(status, "options: a value is out of its range, or reserved is not zero");
     case FTL_ENOTSUP:
-        return ftli_fail(status, "options: a cause, reachability or a target that is not in this version");
+        return ftli_fail(status, "options: a cause or a target that is not in this version");
     case FTL_ETIMEDOUT:
         return ftli_fail(status, "the time was over before the walk");
     default:
@@ -38,9 +38,10 @@ int ftl_leak_scan(ftl_runtime *runtime, const ftl_leak_options *options, ftl_lea
     int status = enter(runtime, out);
     if (status != FTL_OK)
         return status;
-    status = ftli_leak_scan(&runtime->leak_detection, options, out);
+    char why[FTLI_REACH_WHY_BYTES];
+    status = ftli_leak_scan_saying(&runtime->leak_detection, options, out, why, sizeof why);
     ftli_runtime_leave(runtime);
-    return say(status);
+    return status != FTL_OK && why[0] != '\0' ? ftli_fail(status, "%s", why) : say(status);
 }
 
 void ftl_leak_report_free(ftl_leak_report *report)

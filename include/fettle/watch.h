@@ -20,7 +20,8 @@ typedef struct {
     char label[32], scope[32], site[64];
     uint64_t reserved[2];
 } ftl_leak;
-/* Found in this version: OUTLIVED_SCOPE, OUTLIVED_THREAD, CYCLE and PINNED, each proven: certainty 100. */
+/* Found in this version: OUTLIVED_SCOPE, OUTLIVED_THREAD, CYCLE and PINNED, each proven: certainty 100; on request
+ * UNREACHABLE, see reachability. */
 enum { FTL_LEAK_UNREFERENCED = 1, FTL_LEAK_OUTLIVED_SCOPE = 2, FTL_LEAK_OUTLIVED_THREAD = 3,
        FTL_LEAK_CYCLE = 4 /* a row a cycle, all its tensors counted; tensor: the oldest of them */,
        FTL_LEAK_GROWTH = 5, FTL_LEAK_UNREACHABLE = 6, FTL_LEAK_SURVIVOR = 7,
@@ -34,19 +35,33 @@ typedef struct {
 } ftl_leak_report;
 typedef struct {
     uint32_t causes;                 /* mask of 1 << cause; 0: all that are found, but alive (1 << 0) */
-    uint32_t certainty;              /* at least, percent; every row of this version has 100 */
-    bool reachability;               /* not in this version: FTL_ENOTSUP unless false */
-    int64_t timeout_ns;              /* 0: 10 s */
+    uint32_t certainty;              /* at least, percent */
+    bool reachability;               /* also UNREACHABLE, by a snapshot; what its bit in causes does too */
+    int64_t timeout_ns;              /* 0: 10 s, and for a snapshot 60 s and what its memory takes */
     uint64_t reserved[5];
 } ftl_leak_options;
 
 /* Looks at every tensor once, on the calling thread, while others make and drop theirs: one that is made or dropped
  * meanwhile may be seen or not. options: NULL for none. *out is yours: ftl_leak_report_free. [w] timeout_ns at most
  * FTL_EINVAL     runtime or out NULL; a cause that there is not; certainty over 100; timeout_ns negative; reserved
- * FTL_ENOTSUP    reachability; a cause that is not found in this version; forked child
+ * FTL_ENOTSUP    a cause that is not found in this version; forked child
  * FTL_ETIMEDOUT  the time was over before the walk was
  * FTL_ENOMEM     no memory for the report
- * FTL_ECLOSED    the runtime is closed */
+ * FTL_ECLOSED    the runtime is closed
+ *
+ * With reachability, which the topology must allow (actors.leak_detection.reachability: on_demand): the other threads are
+ * stopped for a moment, so that their registers can be read, the process is forked without its handlers, and the child looks for copies of
+ * handles in its private memory, what tensors hold included, at every offset. What has none, and is not held by a link or a view of what
+ * has, nor by an open scope, is a row. certainty 99: two snapshots at least 60 s apart found none, and looked into
+ * all; less: suspected. Evidence, not proof: a handle may lie in the kernel, a pipe, shared memory or another process.
+ * The program stands still about 70 ns for each small page it has (2 GiB: 37 ms); a page first written to after that is copied,
+ * until the child has ended. As after a debugger's visit a blocked epoll_wait, sigtimedwait or semop may return EINTR. An
+ * event FTL_EVENT_LOG says what it cost. A handle in a report that you keep is a copy: free the report before the next.
+ * FTL_ENOTSUP    the topology does not allow it, or the system: no clone3, no /proc
+ * FTL_ELIMIT     a second copy of the memory would not fit under the limit; too many processes
+ * FTL_ENOMEM     no memory for the fork
+ * FTL_EBUSY      another one is under way
+ * FTL_EINTERNAL  the child was killed */
 FTL_API FTL_CHECK int ftl_leak_scan(ftl_runtime *, const ftl_leak_options *, ftl_leak_report **out);
 
 /* Of a scan or of close, once, also after close. NULL: nothing happens. */

@@ -59,6 +59,12 @@ void *ftli_os_reserve(size_t bytes, size_t alignment)
     return whole + before;
 }
 
+void *ftli_os_reserve_shared(size_t bytes)
+{
+    void *got = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return got == MAP_FAILED ? NULL : got;
+}
+
 void *ftli_os_reserve_at(void *at, size_t bytes)
 {
     void *got = mmap(at, bytes, PROT_READ | PROT_WRITE,

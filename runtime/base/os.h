@@ -26,7 +26,9 @@ size_t ftli_os_page_bytes(void);
 
 /* Private zero pages, readable and writable, of which none is resident yet. alignment: a power of two. */
 void *ftli_os_reserve(size_t bytes, size_t alignment);
-/* The same exactly at `at`, a page's start, if nothing is mapped there; else NULL. */
+/* Zero pages that forked children share with this process; a page's alignment. Given back by release. */
+void *ftli_os_reserve_shared(size_t bytes);
+/* Private ones again, exactly at `at`, a page's start, if nothing is mapped there; else NULL. */
 void *ftli_os_reserve_at(void *at, size_t bytes);
 void ftli_os_release(void *at, size_t bytes);
 
@@ -75,6 +77,8 @@ unsigned ftli_os_processors(void); /* this process may run on; at least 1 */
 uint64_t ftli_os_memory_limit_bytes(void);
 /* RLIMIT_AS; UINT64_MAX: none. */
 uint64_t ftli_os_address_limit_bytes(void);
+/* What may be used beside what is: of the machine, and below every memory.max of the cgroup v2. */
+uint64_t ftli_os_available_bytes(void);
 uint64_t ftli_os_cgroup_limit_bytes(const char *root, const char *path); /* UINT64_MAX: none on the way up */
 uint64_t ftli_os_memory_bytes(void);                                     /* physical */
 uint64_t ftli_os_thread_cpu_ns(void);                                    /* processor time of the calling thread */

@@ -82,3 +82,54 @@ uint64_t ftli_os_memory_limit_bytes(void)
     const uint64_t limit = ftli_os_cgroup_limit_bytes("/sys/fs/cgroup", path);
     return limit < machine ? limit : machine;
 }
+
+/* A file's line "KEY NUMBER", in its own unit; `otherwise`: it has none. */
+static uint64_t read_key(const char *path, const char *key, uint64_t otherwise)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return otherwise;
+    char line[256];
+    const size_t length = strlen(key);
+    unsigned long long value = 0;
+    bool found = false;
+    while (!found && fgets(line, sizeof line, file) != NULL)
+        found = strncmp(line, key, length) == 0 && sscanf(line + length, " %llu", &value) == 1;
+    (void)fclose(file);
+    return found ? (uint64_t)value : otherwise;
+}
+
+/* Of one group: what is left below its limit; pages of files that were not used of late count as free. */
+static uint64_t left_of_group(const char *group)
+{
+    char path[4200];
+    (void)snprintf(path, sizeof path, "%s/memory.max", group);
+    const uint64_t limit = read_number(path, UINT64_MAX);
+    (void)snprintf(path, sizeof path, "%s/memory.current", group);
+    const uint64_t used = read_number(path, 0);
+    (void)snprintf(path, sizeof path, "%s/memory.stat", group);
+    const uint64_t files = read_key(path, "inactive_file", 0);
+    if (limit == UINT64_MAX)
+        return UINT64_MAX;
+    const uint64_t busy = used > files ? used - files : 0;
+    return limit > busy ? limit - busy : 0;
+}
+
+uint64_t ftli_os_available_bytes(void)
+{
+    char path[4096], group[4150];
+    const uint64_t kib = read_key("/proc/meminfo", "MemAvailable:", UINT64_MAX / 1024);
+    uint64_t least = kib * 1024;
+    if (!own_cgroup(path, sizeof path))
+        return least;
+    for (size_t length = strlen(path); length > 0;) { /* the root has no limit */
+        path[length] = '\0';
+        (void)snprintf(group, sizeof group, "/sys/fs/cgroup%s", path);
+        const uint64_t left = left_of_group(group);
+        least = left < least ? left : least;
+        while (length > 0 && path[length - 1] != '/')
+            length--;
+        length = length > 0 ? length - 1 : 0;
+    }
+    return least;
+}
