@@ -105,18 +105,23 @@ static int by_start(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
+static void add_range(struct ftli_reach_job *job, const void *at, size_t bytes)
+{
+    if (at != NULL)
+        job->ranges[job->range_count++] = (struct ftli_reach_range){(uintptr_t)at, (uintptr_t)at + bytes};
+}
+
 /* One place is left for the part of the stack that is dead. */
 static void fill_ranges(struct ftli_leak_detection *leaks, struct ftli_reach_job *job)
 {
-    uint32_t count = 0;
-    job->ranges[count++] = (struct ftli_reach_range){(uintptr_t)leaks, (uintptr_t)(leaks + 1)};
-    job->ranges[count++] =
-        (struct ftli_reach_range){(uintptr_t)leaks->reach.seen, (uintptr_t)leaks->reach.seen + list_bytes()};
-    job->ranges[count++] =
-        (struct ftli_reach_range){(uintptr_t)leaks->reach.found, (uintptr_t)leaks->reach.found + list_bytes()};
-    job->ranges[count++] = (struct ftli_reach_range){(uintptr_t)leaks->world.table->headers,
-                                                     (uintptr_t)leaks->world.table->headers +
-                                                         ftli_table_reserved_bytes(leaks->world.table)};
+    const struct ftli_table *table = leaks->world.table;
+    const struct ftli_link_log *log = &leaks->cycles.log;
+    add_range(job, leaks, sizeof *leaks);
+    add_range(job, leaks->reach.seen, list_bytes());
+    add_range(job, leaks->reach.found, list_bytes());
+    add_range(job, table->headers, ftli_table_reserved_bytes(table));
+    add_range(job, log->entries, FTLI_LINK_LOG_MOST * sizeof *log->entries);
+    uint32_t count = job->range_count;
     if (leaks->world.own_memory != NULL)
         count += leaks->world.own_memory(leaks->world.user, job->ranges + count, FTLI_REACH_RANGES - 1 - count);
     qsort(job->ranges, count, sizeof job->ranges[0], by_start);
