@@ -21,7 +21,7 @@ struct ftli_leak_detection_settings {
     double quota_warn;          /* the share of a quota at which an event is told */
     uint32_t mitigate;
 
-    uint32_t reachability;      /* enum ftli_reachability */
+    uint32_t reachability; /* enum ftli_reachability */
 };
 
 extern const struct ftli_actor_schema ftli_leak_detection_schema;
