@@ -50,6 +50,7 @@ extern const struct ftli_command ftli_command_topology_show;
 extern const struct ftli_command ftli_command_stat;
 extern const struct ftli_command ftli_command_stress;
 extern const struct ftli_command ftli_command_control;
+extern const struct ftli_command ftli_command_leaks;
 
 /* argv[0] is what follows the command's name. -1: go on; else the exit code, after help or a message was printed. */
 int ftli_command_parse(const struct ftli_command *command, int argc, char **argv, struct ftli_arguments *out);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 16, MAX_WORD = 128 };
+enum { MAX_DEPTH = 16, MAX_WORD = 1200 };
 
 struct reader {
     const char *at;

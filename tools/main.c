@@ -11,7 +11,7 @@ static const struct ftli_command *const commands[] = {
     &ftli_command_record,         &ftli_command_replay,        &ftli_command_stress,  &ftli_command_simulate,
     &ftli_command_topology_check, &ftli_command_topology_show, &ftli_command_profile,
 #if FETTLE_BRIDGE
-    &ftli_command_stat,           &ftli_command_control,
+    &ftli_command_stat,           &ftli_command_control,       &ftli_command_leaks,
 #endif
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -3,6 +3,8 @@
 #include "tools/stats_fields.h"
 #include "tools/text.h"
 
+#include "actors/leak_detection/text.h"
+
 #include <string.h>
 
 #define BOUND_NS UINT64_C(100000000) /* a drop completes within it, wherever service threads are scheduled */
@@ -73,17 +75,21 @@ static void latency(const char *name, const struct ftli_latency_summary *summary
             ftli_text_time(summary->p999_ns).text, ftli_text_time(summary->max_ns).text);
 }
 
+static int print(const char *text, size_t n, void *out)
+{
+    return fwrite(text, 1, n, out) == n ? 0 : -1;
+}
+
 static void leaks(const struct ftli_replay_fettle *fettle, const struct tag *to)
 {
     fprintf(to->out, "leaks     %s%s tensors, %s%s, never dropped\n", to->paint.red,
             ftli_text_count(fettle->report.leaked).text, ftli_text_bytes(fettle->report.leaked_bytes).text,
             to->paint.plain);
+    struct ftli_leak_line lines[FTLI_REPLAY_LEAK_ROWS];
     for (size_t i = 0; i < fettle->rows; i++) {
-        const ftl_leak *leak = &fettle->leaks[i];
-        fprintf(to->out, "          %8s  %10s  %s old%s%s\n", ftli_text_count(leak->count == 0 ? 1 : leak->count).text,
-                ftli_text_bytes(leak->bytes).text, ftli_text_time(leak->age_ns).text,
-                leak->label[0] == '\0' ? "" : "  ", leak->label);
+        lines[i] = (struct ftli_leak_line){&fettle->leaks[i], "", "", ""};
     }
+    ftli_leak_text(lines, fettle->rows, false, print, to->out);
 }
 
 void ftli_replay_print_block(const struct ftli_replay *replay, const struct ftli_replay_column *column, FILE *out)

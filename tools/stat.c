@@ -2,6 +2,7 @@
 #include "tools/command.h"
 #include "tools/json.h"
 #include "tools/measure.h"
+#include "tools/remote.h"
 #include "tools/stats_fields.h"
 #include "tools/text.h"
 
@@ -110,8 +111,43 @@ static int next_sample(struct ftli_subscriber *subscriber, const char *endpoint,
     return FTLI_EXIT_NOBODY;
 }
 
+/* What it would publish now, by its control socket. */
+static int ask_once(const struct ftli_arguments *arguments)
+{
+    struct ftli_remote *remote;
+    struct ftli_stats_message message;
+    char *text, why[256];
+    size_t bytes;
+    if (arguments->values[COUNT] != NULL || arguments->values[TIMEOUT] != NULL) {
+        return ftli_command_refuse(&ftli_command_stat,
+                                   "--count and --timeout are for what is published: give an ENDPOINT");
+    }
+    int result = ftli_remote_open(&ftli_command_stat, arguments->word, &remote);
+    if (result >= 0) {
+        return result;
+    }
+    result = ftli_remote_text(remote, "stats json", &text, &bytes);
+    if (result < 0) {
+        result = FTLI_EXIT_GOOD;
+        if (!ftli_stats_read(text, &message, why, sizeof why)) {
+            (void)ftli_command_refuse(&ftli_command_stat, "%s: %s", ftli_remote_title(remote), why);
+            result = FTLI_EXIT_NOBODY;
+        } else if (arguments->values[JSON] != NULL) {
+            print_json(&message, &(struct ftli_subscribed){0});
+        } else {
+            print_text(&message, 0);
+        }
+        free(text);
+    }
+    ftli_remote_close(remote);
+    return result;
+}
+
 static int run(const struct ftli_arguments *arguments)
 {
+    if (arguments->word == NULL || strstr(arguments->word, "://") == NULL) {
+        return ask_once(arguments);
+    }
     uint64_t count = 1, timeout_ns = UINT64_C(5000000000);
     int result = -1;
     char why[256];
@@ -149,10 +185,14 @@ static int run(const struct ftli_arguments *arguments)
 
 const struct ftli_command ftli_command_stat = {
     .name = "stat",
-    .word = "ENDPOINT",
-    .summary = "prints the counters that a process publishes",
-    .text = "Prints the counters that a running process publishes. ENDPOINT is what its topology says under\n"
-            "actors.telemetry.publish: ipc:// and the path of a socket. Exits 3 when nothing is heard.",
+    .word = "PID|ENDPOINT",
+    .word_optional = true,
+    .summary = "prints the counters of a running process",
+    .text =
+        "Prints the counters of a running process. PID: asked once, by its control socket (PID-NUMBER, a runtime's "
+        "name, the\n"
+        "path of the socket, or nothing: the one that there is). ENDPOINT: what is published, as its topology says\n"
+        "under actors.telemetry.publish: ipc:// and the path of a socket. Exits 3 when nobody answers.",
     .options = options,
     .run = run,
 };

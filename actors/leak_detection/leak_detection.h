@@ -18,6 +18,7 @@
 #include "actors/leak_detection/quota.h"
 #include "actors/leak_detection/reach.h"
 #include "actors/leak_detection/settings.h"
+#include "actors/leak_detection/text.h"
 #include "actors/tracking/tracking.h"
 #include "runtime/kernel/kernel.h"
 #include "tensor/label.h"

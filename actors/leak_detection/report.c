@@ -15,17 +15,25 @@ struct ftli_leak_words {
     char reason[FTLI_LEAK_REASON_BYTES], fix[FTLI_LEAK_REASON_BYTES]; /* "": as of the cause */
 };
 
+/* What tells unnamed tensors apart: of those with a label or a literal only some are sampled, and they are one row all the same. */
+static uint32_t place_made(const struct ftli_leak_tensor *tensor)
+{
+    return tensor->site == NULL && tensor->label == 0 ? tensor->site_number : 0;
+}
+
 static uint64_t hash_of(const struct ftli_leak_tensor *tensor)
 {
     uint64_t state = (uint64_t)tensor->label << 32 | tensor->scope_label;
     uint64_t hash = ftli_splitmix64(&state);
-    state = hash ^ (uint64_t)(uintptr_t)tensor->site ^ (uint64_t)tensor->cause << 56;
+    state =
+        hash ^ (uint64_t)(uintptr_t)tensor->site ^ (uint64_t)tensor->cause << 56 ^ (uint64_t)place_made(tensor) << 24;
     return ftli_splitmix64(&state);
 }
 
 static bool same_group(const struct ftli_leak_tensor *a, const struct ftli_leak_tensor *b)
 {
-    return a->label == b->label && a->scope_label == b->scope_label && a->site == b->site && a->cause == b->cause;
+    return a->label == b->label && a->scope_label == b->scope_label && a->site == b->site && a->cause == b->cause &&
+           place_made(a) == place_made(b);
 }
 
 static struct ftli_leak_group *place_of(const struct ftli_leak_groups *groups, const struct ftli_leak_tensor *tensor)
@@ -55,6 +63,7 @@ static int grow(struct ftli_leak_groups *groups)
         if (groups->places[i].count != 0)
             *place_of(&larger, &groups->places[i].oldest) = groups->places[i];
     larger.used = groups->used;
+    larger.sites = groups->sites;
     give_back(groups->places, groups->capacity * sizeof *groups->places);
     *groups = larger;
     return FTL_OK;
@@ -90,6 +99,8 @@ int ftli_leak_groups_add_finding(struct ftli_leak_groups *groups, const struct f
         groups->used++;
     if (group->count == 0 || finding->tensor.age_ms > group->oldest.age_ms)
         group->oldest = finding->tensor;
+    if (group->site_number == 0)
+        group->site_number = finding->tensor.site_number;
     group->count += finding->count;
     group->bytes += finding->bytes;
     group->growth_bytes_per_second += finding->growth_bytes_per_second;
@@ -127,7 +138,16 @@ void ftli_leak_groups_free(struct ftli_leak_groups *groups)
 
 /* ---- the report ---------------------------------------------------------------------------------------------------- */
 
-static void fill_row(ftl_leak *row, const struct ftli_leak_group *group, const struct ftli_labels *labels)
+/* Of a sampled tensor of the group, where the program named none. */
+static void name_site(char *to, size_t bytes, const struct ftli_sites *sites, uint32_t number)
+{
+    char text[FTLI_SITE_TEXT_BYTES];
+    ftli_site_text(sites, number, text, sizeof text);
+    ftli_site_copy(to, bytes, text);
+}
+
+static void fill_row(ftl_leak *row, const struct ftli_leak_group *group, const struct ftli_labels *labels,
+                     const struct ftli_sites *sites)
 {
     const struct ftli_leak_tensor *oldest = &group->oldest;
     memset(row, 0, sizeof *row);
@@ -141,7 +161,10 @@ static void fill_row(ftl_leak *row, const struct ftli_leak_group *group, const s
     row->tag = oldest->tag;
     copy_text(row->label, sizeof row->label, ftli_label_text(labels, oldest->label));
     copy_text(row->scope, sizeof row->scope, ftli_label_text(labels, oldest->scope_label));
-    ftli_site_copy(row->site, sizeof row->site, oldest->site);
+    if (oldest->site == NULL && sites != NULL && group->site_number != 0)
+        name_site(row->site, sizeof row->site, sites, group->site_number);
+    else
+        ftli_site_copy(row->site, sizeof row->site, oldest->site);
 }
 
 /* What is said of every finding of a cause: why it is one, and what to do about it. */
@@ -177,7 +200,24 @@ static const char *place_text(char **text, const char *words)
     return at;
 }
 
-static void fill_detail(struct ftli_leak_detail *detail, const struct ftli_leak_group *group, char **text)
+static void fill_frames(struct ftli_leak_detail *detail, const struct ftli_leak_group *group,
+                        const struct ftli_sites *sites)
+{
+    struct ftli_site_view view;
+    const struct ftli_leak_words *words = group->words;
+    detail->site = group->site_number;
+    if (words != NULL && words->frame_count != 0) {
+        detail->frame_count = words->frame_count;
+        memcpy(detail->frames, words->frames, words->frame_count * sizeof *words->frames);
+    } else if (sites != NULL && group->site_number != 0 && ftli_site_read(sites, group->site_number, &view) &&
+               view.literal == NULL) {
+        detail->frame_count = view.count < FTLI_LEAK_FRAMES ? view.count : FTLI_LEAK_FRAMES;
+        memcpy(detail->frames, view.frames, detail->frame_count * sizeof *view.frames);
+    }
+}
+
+static void fill_detail(struct ftli_leak_detail *detail, const struct ftli_leak_group *group,
+                        const struct ftli_sites *sites, char **text)
 {
     const struct ftli_leak_words *words = group->words;
     uint32_t cause = group->oldest.cause < sizeof by_cause / sizeof by_cause[0] ? group->oldest.cause : 0;
@@ -186,10 +226,7 @@ static void fill_detail(struct ftli_leak_detail *detail, const struct ftli_leak_
                              by_cause[cause].reason);
     detail->fix =
         or_else(words != NULL && words->fix[0] != '\0' ? place_text(text, words->fix) : NULL, by_cause[cause].fix);
-    if (words == NULL)
-        return;
-    detail->frame_count = words->frame_count;
-    memcpy(detail->frames, words->frames, words->frame_count * sizeof *words->frames);
+    fill_frames(detail, group, sites);
 }
 
 static int most_bytes_first(const void *a, const void *b)
@@ -233,8 +270,8 @@ int ftli_leak_groups_report(struct ftli_leak_groups *groups, const struct ftli_l
         char *text = (char *)(details + count);
         memset(report, 0, sizeof *report);
         for (size_t i = 0; i < count; i++) {
-            fill_row(&rows[i], &groups->places[i], labels);
-            fill_detail(&details[i], &groups->places[i], &text);
+            fill_row(&rows[i], &groups->places[i], labels, groups->sites);
+            fill_detail(&details[i], &groups->places[i], groups->sites, &text);
             report->leaked += groups->places[i].count;
             report->leaked_bytes += groups->places[i].bytes;
         }

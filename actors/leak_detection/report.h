@@ -8,7 +8,7 @@
 
 #include "actors/leak_detection/walk.h"
 
-enum { FTLI_LEAK_FRAMES = 16, FTLI_LEAK_REASON_BYTES = 256 };
+enum { FTLI_LEAK_REASON_BYTES = 256 };
 
 /* What a pass has found: a tensor, or several that are one finding (the members of a cycle, a site that grows). */
 struct ftli_leak_finding {
@@ -27,12 +27,14 @@ struct ftli_leak_group {
     uint64_t count, bytes;
     double growth_bytes_per_second;
     uint32_t certainty;
+    uint32_t site_number;          /* of the first that was sampled; 0: none was */
     struct ftli_leak_words *words; /* NULL: nothing beyond the cause */
 };
 
 struct ftli_leak_groups {
     struct ftli_leak_group *places; /* open-addressed; count 0: empty */
     size_t capacity, used;          /* capacity is 0 or a power of two */
+    const struct ftli_sites *sites; /* of site numbers; NULL: none */
 };
 
 int ftli_leak_groups_add(struct ftli_leak_groups *,
@@ -44,16 +46,5 @@ int ftli_leak_group_explain(struct ftli_leak_group *, const char *reason);
 int ftli_leak_groups_report(struct ftli_leak_groups *, const struct ftli_labels *, uint32_t certainty, uint64_t scanned,
                             uint64_t elapsed_ns, ftl_leak_report **out);
 void ftli_leak_groups_free(struct ftli_leak_groups *);
-
-/* What a row of a report says beyond the public fields; behind the rows in the report's own memory. */
-struct ftli_leak_detail {
-    const char *reason; /* why it is a finding: a sentence without its full stop. "": alive, no more is known */
-    const char *fix;    /* what to do about it; "" with no reason */
-    uint32_t site;      /* the number of its site (actors/tracking); 0: none */
-    uint32_t frame_count;
-    uintptr_t frames[FTLI_LEAK_FRAMES]; /* return addresses, innermost first */
-};
-/* row < report->count. Good as long as the report. */
-const struct ftli_leak_detail *ftli_leak_detail_of(const ftl_leak_report *, size_t row);
 
 #endif

@@ -139,6 +139,7 @@ int ftli_leak_scan_saying(struct ftli_leak_detection *leaks, const ftl_leak_opti
     if (status != FTL_OK)
         return status;
     struct scan scan = {
+        .groups.sites = leaks->world.sites,
         .causes = options->causes != 0 ? options->causes : CAUSES_DEFAULT,
         .certainty = options->certainty,
         .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
@@ -158,6 +159,7 @@ int ftli_leak_scan(struct ftli_leak_detection *leaks, const ftl_leak_options *op
 int ftli_leak_list_alive(struct ftli_leak_detection *leaks, ftl_leak_report **out)
 {
     struct scan scan = {
+        .groups.sites = leaks->world.sites,
         .causes = UINT32_MAX,
         .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
         .timeout_ns = UINT64_MAX,

@@ -70,6 +70,7 @@ static bool look_once(const struct ftli_leak_detection *leaks, uint32_t slot, ui
         .tensor = ftli_handle_make(table->runtime, slot, ftli_word_generation(word)),
         .bytes = is_view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
         .age_ms = now_ms > born_ms ? now_ms - born_ms : 0,
+        .site_number = ftli_record_site(record),
     };
     if (cold != 0)
         read_extension(table, cold, &seen);

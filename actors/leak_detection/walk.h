@@ -17,7 +17,8 @@ struct ftli_leak_tensor {
     uint32_t cause;   /* enum of fettle.h, or 0 */
     bool under_grace; /* it outlived its scope or thread, but not for long enough yet */
     uint32_t label, scope_label;
-    const char *site; /* a literal of the program, or NULL */
+    const char *site;     /* a literal of the program, or NULL */
+    uint32_t site_number; /* of a sampled one, in the table of sites; 0: it is not known */
 };
 
 /* False: the slot is in another state, or changed under the look. */

@@ -8,9 +8,9 @@
 #include "actors/port/agent.h"
 
 static const struct ftli_control_word words[] = {
-    {"stats", NULL, ftli_control_stats},
+    {"stats", "[json]", ftli_control_stats},
     {"check", NULL, ftli_control_check},
-    {"leaks", NULL, ftli_control_leaks},
+    {"leaks", "[json]", ftli_control_leaks},
     {"topology", NULL, ftli_control_topology},
     {"quarantine", NULL, ftli_control_quarantine},
     {"retry", "HANDLE", ftli_control_retry},

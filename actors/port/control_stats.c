@@ -1,5 +1,7 @@
 /* "stats": every figure, one a line. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "actors/port/control.h"
 #include "actors/port/operator.h"
@@ -67,10 +69,32 @@ static void say_actors(struct ftl_runtime *runtime, struct ftli_control_answer *
     }
 }
 
+/* What telemetry would publish at this moment. */
+static int answer_json(struct ftl_runtime *runtime, struct ftli_control_answer *answer)
+{
+    uint32_t actors = ftli_kernel_actor_count(runtime->kernel);
+    size_t text_bytes = ftli_telemetry_sample_bytes(actors);
+    struct ftli_sample sample;
+    struct ftli_sample_actor *rows = text_bytes != 0 ? malloc(actors * sizeof *rows + text_bytes) : NULL;
+    if (rows == NULL)
+        return text_bytes == 0 ? ftli_fail(FTL_ENOTSUP, "stats json: telemetry is not in this build")
+                               : ftli_fail(FTL_ENOMEM, "stats json: no memory");
+    char *text = (char *)(rows + actors);
+    ftli_operator_read_sample(runtime, &sample, rows, actors);
+    ftli_control_write(answer, text,
+                       ftli_telemetry_describe(runtime->topology->name, ftli_kernel_now_ns(runtime->kernel), &sample,
+                                               text, text_bytes));
+    free(rows);
+    return FTL_OK;
+}
+
 int ftli_control_stats(struct ftl_runtime *runtime, const char *arguments, ftl_write_fn write, void *user)
 {
     struct ftli_control_answer said = {write, user, 0}, *answer = &said;
-    (void)arguments;
+    if (strcmp(arguments, "json") == 0)
+        return answer_json(runtime, answer);
+    if (arguments[0] != '\0')
+        return ftli_fail(FTL_EINVAL, "request: stats: \"%.40s\" means nothing here; json, or nothing", arguments);
     ftl_stats stats, *s = &stats;
     ftli_runtime_read_stats(runtime, s);
     SAY_COUNT(answer, s, created);

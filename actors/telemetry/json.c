@@ -1,9 +1,6 @@
 #include "actors/telemetry/json.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include "actors/telemetry/json_text.h"
 
 enum kind { COUNT, COUNT32, SHARE };
 
@@ -63,162 +60,96 @@ static const struct field {
     COUNT32_FIELD(degraded),
 };
 
-/* Text that grows until it does not fit. */
-struct text {
-    char *at, *end;
-    bool full;
-};
-
-static void put(struct text *text, const char *from, size_t n)
-{
-    if (text->full || (size_t)(text->end - text->at) <= n) {
-        text->full = true;
-        return;
-    }
-    memcpy(text->at, from, n);
-    text->at += n;
-}
-
-static void put_count(struct text *text, uint64_t count)
-{
-    char digits[24];
-    put(text, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, count));
-}
-
-/* Nine digits behind the point, by integers: printf would take the locale's comma. */
-static void put_share(struct text *text, double share)
-{
-    char digits[40];
-    if (!isfinite(share) || fabs(share) >= 1e9) {
-        put(text, "null", 4);
-        return;
-    }
-    uint64_t billionths = (uint64_t)(fabs(share) * 1e9 + 0.5);
-    put(text, "-", share < 0 && billionths != 0);
-    put(text, digits,
-        (size_t)snprintf(digits, sizeof digits, "%" PRIu64 ".%09" PRIu64, billionths / 1000000000,
-                         billionths % 1000000000));
-}
-
-static void put_text(struct text *text, const char *value)
-{
-    put(text, "\"", 1);
-    for (; *value != '\0'; value++) {
-        char escaped[8];
-        if ((unsigned char)*value < 0x20 || *value == '"' || *value == '\\' || *value == 0x7f)
-            put(text, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)(unsigned char)*value));
-        else
-            put(text, value, 1);
-    }
-    put(text, "\"", 1);
-}
-
-static void put_key(struct text *text, const char *key)
-{
-    put(text, ",\"", 2);
-    put(text, key, strlen(key));
-    put(text, "\":", 2);
-}
-
-static void put_field(struct text *text, const ftl_stats *stats, const struct field *field)
+static void put_field(struct ftli_json_text *text, const ftl_stats *stats, const struct field *field)
 {
     const char *at = (const char *)stats + field->offset;
     uint64_t count;
     uint32_t count32;
     double share;
-    put_key(text, field->name);
+    ftli_json_put_key(text, field->name);
     switch (field->kind) {
     case COUNT:
         memcpy(&count, at, sizeof count);
-        put_count(text, count);
+        ftli_json_put_count(text, count);
         break;
     case COUNT32:
         memcpy(&count32, at, sizeof count32);
-        put_count(text, count32);
+        ftli_json_put_count(text, count32);
         break;
     case SHARE:
         memcpy(&share, at, sizeof share);
-        put_share(text, share);
+        ftli_json_put_share(text, share);
         break;
     }
 }
 
-static void put_number(struct text *text, const char *key, uint64_t count)
+static void put_supervision(struct ftli_json_text *text, const struct ftli_sample_supervision *s)
 {
-    put_key(text, key);
-    put_count(text, count);
-}
-
-static void put_supervision(struct text *text, const struct ftli_sample_supervision *s)
-{
-    put_number(text, "retries", s->retries);
-    put_number(text, "quarantines", s->quarantines);
-    put_number(text, "given_up", s->given_up);
-    put_number(text, "breaks", s->breaks);
-    put_number(text, "breakers_open", s->breakers_open);
-    put_number(text, "receives_overdue", s->receives_overdue);
-    put_number(text, "drops_overdue", s->drops_overdue);
-    put_number(text, "scopes_overdue", s->scopes_overdue);
-    put_number(text, "lane_alarms", s->lane_alarms);
+    ftli_json_put_number(text, "retries", s->retries);
+    ftli_json_put_number(text, "quarantines", s->quarantines);
+    ftli_json_put_number(text, "given_up", s->given_up);
+    ftli_json_put_number(text, "breaks", s->breaks);
+    ftli_json_put_number(text, "breakers_open", s->breakers_open);
+    ftli_json_put_number(text, "receives_overdue", s->receives_overdue);
+    ftli_json_put_number(text, "drops_overdue", s->drops_overdue);
+    ftli_json_put_number(text, "scopes_overdue", s->scopes_overdue);
+    ftli_json_put_number(text, "lane_alarms", s->lane_alarms);
 }
 
 /* The next object of a list, which begins with its name. */
-static void begin_named(struct text *text, uint32_t index, const char *name)
+static void begin_named(struct ftli_json_text *text, uint32_t index, const char *name)
 {
-    put(text, ",{\"name\":" + (index == 0), 9 - (index == 0));
-    put_text(text, name);
+    ftli_json_put(text, ",{\"name\":" + (index == 0), 9 - (index == 0));
+    ftli_json_put_text(text, name);
 }
 
-static void put_lane(struct text *text, uint32_t index, const struct ftli_sample_lane *lane)
+static void put_lane(struct ftli_json_text *text, uint32_t index, const struct ftli_sample_lane *lane)
 {
     begin_named(text, index, lane->name);
-    put_number(text, "completed", lane->completed);
-    put_number(text, "reclaim_p50_ns", lane->reclaim_p50_ns);
-    put_number(text, "reclaim_p99_ns", lane->reclaim_p99_ns);
-    put_number(text, "reclaim_max_ns", lane->reclaim_max_ns);
-    put(text, "}", 1);
+    ftli_json_put_number(text, "completed", lane->completed);
+    ftli_json_put_number(text, "reclaim_p50_ns", lane->reclaim_p50_ns);
+    ftli_json_put_number(text, "reclaim_p99_ns", lane->reclaim_p99_ns);
+    ftli_json_put_number(text, "reclaim_max_ns", lane->reclaim_max_ns);
+    ftli_json_put(text, "}", 1);
 }
 
-static void put_actor(struct text *text, uint32_t index, const struct ftli_sample_actor *actor,
+static void put_actor(struct ftli_json_text *text, uint32_t index, const struct ftli_sample_actor *actor,
                       const struct ftli_sample_lane *lanes)
 {
     begin_named(text, index, actor->name);
-    put_key(text, "state");
-    put_text(text, actor->state);
-    put_number(text, "degraded", actor->degraded);
-    put_number(text, "restarts", actor->restarts);
-    put_number(text, "failures", actor->failures);
-    put_number(text, "receives_overdue", actor->receives_overdue);
-    put_number(text, "lane_alarms", actor->lane_alarms);
-    put_number(text, "messages", actor->messages);
-    put_number(text, "busy_ns", actor->busy_ns);
+    ftli_json_put_key(text, "state");
+    ftli_json_put_text(text, actor->state);
+    ftli_json_put_number(text, "degraded", actor->degraded);
+    ftli_json_put_number(text, "restarts", actor->restarts);
+    ftli_json_put_number(text, "failures", actor->failures);
+    ftli_json_put_number(text, "receives_overdue", actor->receives_overdue);
+    ftli_json_put_number(text, "lane_alarms", actor->lane_alarms);
+    ftli_json_put_number(text, "messages", actor->messages);
+    ftli_json_put_number(text, "busy_ns", actor->busy_ns);
     for (unsigned i = 0; i < FTLI_LANES; i++)
-        put_number(text, lanes[i].name, actor->depth[i]);
-    put_number(text, "oldest_ns", actor->oldest_ns);
-    put(text, "}", 1);
+        ftli_json_put_number(text, lanes[i].name, actor->depth[i]);
+    ftli_json_put_number(text, "oldest_ns", actor->oldest_ns);
+    ftli_json_put(text, "}", 1);
 }
 
 size_t ftli_telemetry_json(const char *runtime, uint64_t time_ns, const struct ftli_sample *sample, char *out,
                            size_t bytes)
 {
-    struct text text = {out, out + bytes, bytes == 0};
-    put(&text, "{\"runtime\":", 11);
-    put_text(&text, runtime);
-    put_key(&text, "time_ns");
-    put_count(&text, time_ns);
+    struct ftli_json_text text = {out, out + bytes, bytes == 0};
+    ftli_json_put(&text, "{\"runtime\":", 11);
+    ftli_json_put_text(&text, runtime);
+    ftli_json_put_key(&text, "time_ns");
+    ftli_json_put_count(&text, time_ns);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         put_field(&text, &sample->stats, &fields[i]);
     put_supervision(&text, &sample->supervision);
-    put_key(&text, "lanes");
-    put(&text, "[", 1);
+    ftli_json_put_key(&text, "lanes");
+    ftli_json_put(&text, "[", 1);
     for (uint32_t i = 0; i < FTLI_LANES; i++)
         put_lane(&text, i, &sample->lanes[i]);
-    put(&text, "],\"actors\":[", 12);
+    ftli_json_put(&text, "],\"actors\":[", 12);
     for (uint32_t i = 0; i < sample->actor_count; i++)
         put_actor(&text, i, &sample->actors[i], sample->lanes);
-    put(&text, "]}", 2);
-    if (text.full)
-        return 0;
-    *text.at = '\0';
-    return (size_t)(text.at - out);
+    ftli_json_put(&text, "]}", 2);
+    return ftli_json_put_end(&text, out);
 }

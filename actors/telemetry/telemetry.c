@@ -22,6 +22,17 @@ const char *ftli_telemetry_why(const struct ftli_telemetry *telemetry)
     return telemetry->why;
 }
 
+size_t ftli_telemetry_sample_bytes(uint32_t actors)
+{
+    return FTLI_TELEMETRY_JSON_BYTES + (size_t)actors * FTLI_TELEMETRY_JSON_ACTOR_BYTES;
+}
+
+size_t ftli_telemetry_describe(const char *runtime, uint64_t time_ns, const struct ftli_sample *sample, char *out,
+                               size_t bytes)
+{
+    return ftli_telemetry_json(runtime, time_ns, sample, out, bytes);
+}
+
 static void give_room_back(struct ftli_telemetry *telemetry)
 {
     free(telemetry->actors);
@@ -44,7 +55,7 @@ static void stop(void *state, ftli_context *context)
 static int make_room(struct ftli_telemetry *telemetry, const ftli_kernel *kernel)
 {
     telemetry->actors_most = ftli_kernel_actor_count(kernel);
-    telemetry->text_bytes = FTLI_TELEMETRY_JSON_BYTES + telemetry->actors_most * FTLI_TELEMETRY_JSON_ACTOR_BYTES;
+    telemetry->text_bytes = ftli_telemetry_sample_bytes(telemetry->actors_most);
     give_room_back(telemetry); /* of a state whose stop was not to be run */
     telemetry->actors = malloc(telemetry->actors_most * sizeof *telemetry->actors + telemetry->text_bytes);
     return telemetry->actors != NULL ? FTL_OK : FTL_ENOMEM;

@@ -12,6 +12,7 @@
 #define FTLI_ACTORS_TELEMETRY_TELEMETRY_H
 
 #include "actors/events/events.h"
+#include "actors/telemetry/leaks.h"
 #include "actors/telemetry/sample.h"
 #include "actors/telemetry/settings.h"
 
@@ -46,6 +47,10 @@ struct ftli_telemetry {
 extern const ftli_actor_operations ftli_telemetry_operations;
 
 void ftli_telemetry_init(struct ftli_telemetry *, const struct ftli_telemetry_world *);
+/* A sample as what is published says it, in that many bytes; 0: without telemetry in the build. Any thread. */
+size_t ftli_telemetry_sample_bytes(uint32_t actors);
+size_t ftli_telemetry_describe(const char *runtime, uint64_t time_ns, const struct ftli_sample *, char *out,
+                               size_t bytes);
 /* Why start failed, a sentence; "" if it did not. */
 const char *ftli_telemetry_why(const struct ftli_telemetry *);
 

@@ -11,6 +11,7 @@
 
 #include "actors/tracking/breakdown.h"
 #include "actors/tracking/list.h"
+#include "actors/tracking/modules.h"
 #include "actors/tracking/profile.h"
 #include "actors/tracking/settings.h"
 #include "actors/tracking/site.h"

@@ -50,6 +50,8 @@ enum { /* int results; the numbers are part of the ABI */
     FTL_EINTERNAL = -11, /* an invariant is broken, or the tensor is quarantined */
 };
 
+typedef int (*ftl_write_fn)(const char *text, size_t n, void *user); /* nonzero: stop */
+
 /* The version of the library that was loaded: major << 16 | minor << 8 | patch. [wf] */
 FTL_API uint32_t ftl_version(void);
 

@@ -9,8 +9,6 @@
 extern "C" {
 #endif
 
-typedef int (*ftl_write_fn)(const char *text, size_t n, void *user); /* nonzero: stop */
-
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -103,9 +101,10 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
 /* One request in, lines of text out, through write, on the calling thread; write may stop it (nonzero), and must not
  * close.
  *
- *   stats         one figure of ftl_stats a line; supervision, lanes and actors
+ *   stats [json]  one figure of ftl_stats a line; supervision, lanes and actors. json: as telemetry publishes it
  *   check         compares all counters with what is there: "good", or what is broken
- *   leaks         ftl_leak_scan, one row a line
+ *   leaks [json]  ftl_leak_scan, printed as by ftl_leak_report_write; then the caches, which are not counted. json: all of
+ *                 it, for programs
  *   topology      groups, actors, and what differs from the standard
  *   quarantine    a tensor that was given up a line: handle, bytes, how often its finalizer was tried and what it
  *                 returned last, label, tag, site; then their sum
@@ -124,9 +123,10 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
  *                 `recovery` and `supervision` say what follows; by default a restart, of which they allow 1 in 5 s
  *
  * [w] check: some 20 ms; leaks: as ftl_leak_scan; tensors, breakdown, profile: a walk
- * FTL_EINVAL     runtime, request or write NULL; tensors, breakdown: neither json nor nothing; profile: neither heap
- *                nor folded; retry: no handle, or of a tensor that is alive; kill: there is no such actor
- * FTL_ENOTSUP    another request; kill: an actor that cannot be restarted; forked child
+ * FTL_EINVAL     runtime, request or write NULL; stats, leaks, tensors, breakdown: neither json nor nothing; profile:
+ *                neither heap nor folded; retry: no handle, or of a tensor that is alive; kill: there is no such actor
+ * FTL_ENOTSUP    another request; stats json, leaks json in a build without telemetry; kill: an actor that cannot be
+ *                restarted; forked child
  * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed; kill: it is
  *                down, or was not yet met by the last kill
  * FTL_ESTALE     retry: there is no such tensor, or no more

@@ -64,6 +64,10 @@ typedef struct {
  * FTL_EINTERNAL  the child was killed */
 FTL_API FTL_CHECK int ftl_leak_scan(ftl_runtime *, const ftl_leak_options *, ftl_leak_report **out);
 
+/* Prints it as `fettle leaks` does: a table, then why each row is there and what to do about it; 100 rows at most, and how
+ * many more there are. A report without rows, or NULL: nothing. Also after close. Allocates. [w] the writer */
+FTL_API void ftl_leak_report_write(const ftl_leak_report *, ftl_write_fn, void *user);
+
 /* Of a scan or of close, once, also after close. NULL: nothing happens. */
 FTL_API void ftl_leak_report_free(ftl_leak_report *);
 

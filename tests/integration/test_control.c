@@ -110,7 +110,7 @@ Test(control_socket, fettle_control_asks_what_the_runtime_would_answer)
     expect(run_with("control", "asked", "leaks"), 0, "");
     expect(run_with("control", pid, "retry all"), 0, "0 retried, 0 bytes\n");
     expect(run_with("control", pid, "kill nobody"), 2, "no actor is called");
-    expect(run_with("control", pid, "nonsense"), 2, "there are stats, check");
+    expect(run_with("control", pid, "nonsense"), 2, "there are stats [json], check");
     expect(run_with("control", pid, "retry 0x7f0000000001"), 1, "there is no tensor");
     /* five kinds of wrong input, and a few */
     expect(run("control"), 2, "which PID?");
@@ -153,6 +153,111 @@ Test(control_socket, several_runtimes_of_one_process_are_told_apart)
     cr_assert_eq(ftl_runtime_close(one, NULL), FTL_OK);
     expect(run_with("control", pid, "topology"), 0, "two  ");
     cr_assert_eq(ftl_runtime_close(two, NULL), FTL_OK);
+}
+
+/* Twenty tensors of a session that ended are held by a reference that nobody drops; a cache has three more. */
+static void leak_some(ftl_runtime *runtime, ftl_tensor *out, unsigned n)
+{
+    ftl_scope session;
+    const ftl_tensor_options options = {.label = "kv", .site = "src/session.c:164"};
+    cr_assert_eq(ftl_scope_begin(runtime, "session", &session), FTL_OK);
+    ftl_scope before = ftl_scope_swap(session);
+    for (unsigned i = 0; i < n; i++) {
+        cr_assert_eq(ftl_bytes_new(runtime, 256 * 1024, &options, &out[i]), FTL_OK);
+        cr_assert_eq(ftl_tensor_retain(out[i]), FTL_OK);
+    }
+    (void)ftl_scope_swap(before);
+    cr_assert_eq(ftl_scope_end(session, NULL), FTL_OK);
+}
+
+Test(control_socket, fettle_leaks_names_what_is_leaked)
+{
+    char arguments[300], snapshot[100];
+    ftl_tensor left[25];
+    ftl_scope cache;
+    if (!has_program())
+        cr_skip_test("this build has no command line");
+    ftl_runtime *runtime = open_one("server", "auto");
+    expect(run("leaks"), 0, "no leak among 0 tensors; watched for ");
+    const ftl_scope_options options = {.label = "weights", .kind = FTL_SCOPE_CACHE};
+    cr_assert_eq(ftl_scope_open(runtime, &options, &cache), FTL_OK);
+    ftl_scope before = ftl_scope_swap(cache);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(ftl_bytes_new(runtime, 1 << 20, NULL, &left[i]), FTL_OK);
+    (void)ftl_scope_swap(before);
+    leak_some(runtime, left, 20);
+    (void)snprintf(snapshot, sizeof snapshot, "%s/snapshot", folder);
+    (void)snprintf(arguments, sizeof arguments, "leaks server --save %s", snapshot);
+    expect(run(arguments), 1, ": 1 finding over 23 tensors, looked at in ");
+    expect(1, 1, " 100 %       20    5.0 MiB ");
+    expect(1, 1, "outlived its scope  ");
+    expect(1, 1, "src/session.c:164               kv            session\n");
+    expect(1, 1, "\n1  why: each has a reference that was retained");
+    expect(1, 1, "quiet it: --expect src/session.c:164\n");
+    expect(1, 1, "weights (3.0 MiB, 3 tensors, ");
+    expect(run("leaks --expect a.c:1,src/session.c:164"), 0, "; 1 expected\n");
+    (void)snprintf(arguments, sizeof arguments, "leaks --since %s", snapshot);
+    expect(run(arguments), 0, "no leak more than in the snapshot among 23 tensors");
+    leak_some(runtime, left + 20, 5);
+    expect(run(arguments), 1, " 100 %        5    1.2 MiB ");
+    expect(run("leaks --json"), 1, "\"count\": 25,");
+    (void)unlink(snapshot);
+    expect(run(arguments), 2, "No such file");
+    expect(run("leaks --since /etc/passwd"), 2, "is no list of leaks");
+    expect(run("leaks --save /nowhere/at/all"), 2, "No such file");
+    expect(run("leaks server more"), 2, "one too many");
+    expect(run("leaks --exspect a"), 2, "did you mean --expect");
+    expect(run("leaks 99999999"), 3, "no runtime called");
+    for (unsigned i = 0; i < 25; i++)
+        cr_assert_eq(ftl_tensor_drop(left[i]), FTL_OK);
+    expect(run("leaks server"), 0, "no leak among 3 tensors");
+    cr_assert_eq(ftl_scope_end(cache, NULL), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control_socket, fettle_stat_of_a_process_is_asked_once)
+{
+    if (!has_program())
+        cr_skip_test("this build has no command line");
+    ftl_runtime *runtime = open_one("counted", "auto");
+    ftl_tensor tensor;
+    cr_assert_eq(ftl_bytes_new(runtime, 4321, NULL, &tensor), FTL_OK);
+    expect(run("stat counted"), 0, "created 1 = live 1 + pending 0");
+    expect(1, 1, "\nleak_detection   ");
+    expect(run("stat --json"), 0, "\"live_bytes\": 4321");
+    expect(run("stat --count 2"), 2, "give an ENDPOINT");
+    expect(run("stat 99999999"), 3, "no runtime called");
+    expect(run("stat a/b"), 2, "is no process");
+    expect(run("stat counted 5"), 2, "one too many");
+    expect(run("stat --jsn"), 2, "did you mean --json");
+    cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+static int keep(const char *text, size_t n, void *user)
+{
+    (void)user;
+    size_t used = strlen(output);
+    cr_assert_lt(used + n, sizeof output);
+    memcpy(output + used, text, n);
+    output[used + n] = '\0';
+    return 0;
+}
+
+Test(control_socket, the_list_of_close_is_the_same_text)
+{
+    ftl_tensor left[3];
+    ftl_close_report closed;
+    ftl_runtime *runtime = open_one("closed", "none");
+    leak_some(runtime, left, 3);
+    cr_assert_eq(ftl_runtime_close(runtime, &closed), FTL_OK);
+    output[0] = '\0';
+    ftl_leak_report_write(closed.leaks, keep, NULL);
+    expect(1, 1, " 100 %        3  768.0 KiB ");
+    expect(1, 1, "\n1  why: each has a reference that was retained");
+    cr_assert_null(strstr(output, "--expect"));
+    ftl_leak_report_free(closed.leaks);
+    ftl_leak_report_write(NULL, keep, NULL);
 }
 
 static void note(const ftl_event *event, void *user)

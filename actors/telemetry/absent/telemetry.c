@@ -35,3 +35,46 @@ const ftli_actor_operations ftli_telemetry_operations = {
     .start = start,
     .on_message = on_message,
 };
+
+size_t ftli_telemetry_sample_bytes(uint32_t actors)
+{
+    (void)actors;
+    return 0;
+}
+
+size_t ftli_telemetry_describe(const char *runtime, uint64_t time_ns, const struct ftli_sample *sample, char *out,
+                               size_t bytes)
+{
+    (void)runtime, (void)time_ns, (void)sample, (void)out, (void)bytes;
+    return 0;
+}
+
+size_t ftli_telemetry_leaks_begin(const struct ftli_telemetry_leaks *leaks, char *out, size_t bytes)
+{
+    (void)leaks, (void)out, (void)bytes;
+    return 0;
+}
+
+size_t ftli_telemetry_leaks_finding(const struct ftli_telemetry_leak *leak, bool first, char *out, size_t bytes)
+{
+    (void)leak, (void)first, (void)out, (void)bytes;
+    return 0;
+}
+
+size_t ftli_telemetry_leaks_caches(char *out, size_t bytes)
+{
+    (void)out, (void)bytes;
+    return 0;
+}
+
+size_t ftli_telemetry_leaks_cache(const struct ftli_telemetry_cache *cache, bool first, char *out, size_t bytes)
+{
+    (void)cache, (void)first, (void)out, (void)bytes;
+    return 0;
+}
+
+size_t ftli_telemetry_leaks_end(char *out, size_t bytes)
+{
+    (void)out, (void)bytes;
+    return 0;
+}

@@ -87,7 +87,15 @@ Test(control, leaks_lists_what_outlived_its_scope_and_what_is_pinned)
     cr_assert_eq(ask(runtime, "leaks", &text), FTL_OK);
     cr_assert(says("2 findings over"), "%s", text.bytes);
     cr_assert(says("outlived its scope"), "%s", text.bytes);
-    cr_assert(says("\"weights\""), "%s", text.bytes);
+    cr_assert(says("weights       request"), "%s", text.bytes);
+    cr_assert(says("1  why: they were dropped, but a pin"), "%s", text.bytes);
+    cr_assert_eq(ask(runtime, "leaks json", &text), FTL_OK, "%s", ftl_last_error());
+    cr_assert(says("\"label\":\"weights\",\"scope\":\"request\""), "%s", text.bytes);
+    cr_assert_eq(ask(runtime, "leaks xml", &text), FTL_EINVAL);
+    cr_assert_eq(ask(runtime, "stats json ", &text), FTL_EINVAL);
+    cr_assert_eq(ask(runtime, "stats json", &text), FTL_OK, "%s", ftl_last_error());
+    cr_assert(says("\"leak_suspects\":"), "%s", text.bytes);
+    cr_assert_eq(ask(runtime, "leaks", &text), FTL_OK);
     cr_assert(says("pinned for more than 10 s"), "%s", text.bytes);
     ftl_tensor_unpin(pinned);
     cr_assert_eq(ftl_tensor_drop(leak), FTL_OK);
@@ -185,13 +193,13 @@ Test(control, retry_of_what_is_no_handle)
 
 Test(control, what_is_no_word_of_it)
 {
-    static const char *const none[] = {"", "stat", "statss", "stats ", "set actors.tracking.level debug", "\x01\xff"};
+    static const char *const none[] = {"", "stat", "statss", "check ", "set actors.tracking.level debug", "\x01\xff"};
     ftl_runtime *runtime = open_simulated(NULL);
     for (unsigned i = 0; i < sizeof none / sizeof none[0]; i++) {
         cr_assert_eq(ask(runtime, none[i], &text), FTL_ENOTSUP, "\"%s\"", none[i]);
         cr_assert_eq(text.n, 0);
-        cr_assert_not_null(
-            strstr(ftl_last_error(), "there are stats, check, leaks, topology, quarantine, retry HANDLE"));
+        cr_assert_not_null(strstr(ftl_last_error(),
+                                  "there are stats [json], check, leaks [json], topology, quarantine, retry HANDLE"));
     }
     char endless[4096];
     memset(endless, 'x', sizeof endless - 1);
