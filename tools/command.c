@@ -211,3 +211,24 @@ int ftli_command_time(const struct ftli_command *command, const char *option, co
     return ftli_command_refuse(command, "%s: \"%s\"%s; expected a time such as 10s (us, ms, s, min, h)", option, text,
                                end != NULL && *end == '\0' ? " has no unit" : "");
 }
+
+int ftli_command_bytes(const struct ftli_command *command, const char *option, const char *text, uint64_t *out)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", ""};
+    uint64_t most = UINT64_C(1) << 48, value = 0;
+    size_t digits = strspn(text, "0123456789");
+    unsigned unit = 0;
+    for (size_t i = 0; i < digits && value <= most; i++) {
+        value = value * 10 + (uint64_t)(text[i] - '0');
+    }
+    while (unit < 5 && strcmp(text + digits, units[unit]) != 0) {
+        unit++;
+    }
+    unsigned shift = unit < 4 ? 10 * unit : 0;
+    if (digits == 0 || unit == 5 || value == 0 || value > most >> shift) {
+        return ftli_command_refuse(command, "%s: \"%s\"; expected a size from 1 on, such as 1KiB (B, KiB, MiB, GiB)",
+                                   option, text);
+    }
+    *out = value << shift;
+    return -1;
+}

@@ -63,6 +63,9 @@ int ftli_command_count(const struct ftli_command *command, const char *option, c
 /* A time with its unit (us, ms, s, min, h), in the same way. */
 int ftli_command_time(const struct ftli_command *command, const char *option, const char *text, uint64_t *out_ns);
 
+/* A size with its unit (B, KiB, MiB, GiB; none: bytes) from 1 to 2^48, in the same way. */
+int ftli_command_bytes(const struct ftli_command *command, const char *option, const char *text, uint64_t *out);
+
 /* `fettle NAME: message` on stderr, and the code for bad usage. */
 __attribute__((format(printf, 2, 3))) int ftli_command_refuse(const struct ftli_command *command, const char *format,
                                                               ...);

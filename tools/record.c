@@ -49,31 +49,11 @@ struct recording {
     uint64_t shown_ns;
     bool finished; /* the trace is complete, or given up */
     bool terminal;
+    bool said;  /* the summary */
     int status; /* of the program, as waitpid gives it */
 };
 
 /* ---- the words ---- */
-
-static int take_bytes(const char *text, uint64_t *out)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
-    uint64_t most = UINT64_C(1) << 48, value = 0;
-    size_t digits = strspn(text, "0123456789");
-    unsigned unit = 0;
-    for (size_t i = 0; i < digits && value <= most; i++) {
-        value = value * 10 + (uint64_t)(text[i] - '0');
-    }
-    while (unit < 4 && strcmp(text + digits, units[unit]) != 0) {
-        unit++;
-    }
-    unit = text[digits] == '\0' ? 0 : unit;
-    if (digits == 0 || unit == 4 || value == 0 || value > most >> 10 * unit) {
-        return ftli_command_refuse(&ftli_command_record,
-                                   "--least: \"%s\"; expected a size from 1 on, such as 1KiB (B, KiB, MiB, GiB)", text);
-    }
-    *out = value << 10 * unit;
-    return -1;
-}
 
 static const char *base_name(const char *path)
 {
@@ -105,7 +85,7 @@ static int prepare(struct recording *recording, uint64_t *least)
     uint64_t seconds = 0;
     int result = -1;
     if (arguments->values[LEAST] != NULL) {
-        result = take_bytes(arguments->values[LEAST], least);
+        result = ftli_command_bytes(command, "--least", arguments->values[LEAST], least);
     }
     if (result < 0 && arguments->values[EVENTS] != NULL) {
         result = ftli_command_count(command, "--events", arguments->values[EVENTS], 1, UINT32_MAX / 2,
@@ -236,38 +216,7 @@ static void finish(struct recording *recording)
     (void)ftli_record_writer_finish(recording->writer, &about, recording->why, sizeof recording->why);
 }
 
-/* Until the program has ended; the trace may be complete before. */
-static void follow(struct recording *recording, pid_t program)
-{
-    bool over = false;
-    while (!over) {
-        bool was_finished = recording->finished;
-        over = waitpid(program, &recording->status, WNOHANG) == program;
-        uint64_t count = take_all(recording, over), now_ns = ftli_measure_now_ns();
-        if (recording->first_ns == 0 && count > 0) {
-            recording->first_ns = now_ns;
-        }
-        if (!recording->finished && recording->most_ns != 0 && recording->first_ns != 0 &&
-            now_ns - recording->first_ns >= recording->most_ns) {
-            recording->finished = true;
-            atomic_store_explicit(&recording->shared->stop, 1, memory_order_relaxed);
-        }
-        if (recording->finished && !was_finished) {
-            finish(recording);
-        }
-        if (!recording->finished) {
-            show(recording, now_ns);
-        }
-        if (!over && count < FTLI_RECORD_RING / 8) { /* nobody wakes us: the program makes no call for it */
-            usleep(recording->finished ? 50000 : 5000);
-        }
-    }
-    if (!recording->finished) {
-        finish(recording);
-    }
-}
-
-/* ---- what it says at the end ---- */
+/* ---- what it says ---- */
 
 static void say_nothing_came(const struct recording *recording)
 {
@@ -310,6 +259,55 @@ static void print_summary(const struct recording *recording)
     fprintf(stderr, "next      fettle replay %s --peer malloc\n", recording->output);
 }
 
+/* ---- from its beginning to its end ---- */
+
+/* Whoever asked for a minute of a server gets its trace after a minute. */
+static void say_it_runs_on(struct recording *recording, bool over)
+{
+    if (over || recording->why[0] != '\0' || ftli_record_writer_sums(recording->writer)->allocs == 0) {
+        return;
+    }
+    wipe(recording);
+    recording->shown_ns = 0;
+    if (recording->arguments->values[QUIET] == NULL) {
+        print_summary(recording);
+        fprintf(stderr, "          the trace is complete; the program runs on, and nothing more of it is recorded\n");
+    }
+    recording->said = true;
+}
+
+/* Until the program has ended; the trace may be complete before. */
+static void follow(struct recording *recording, pid_t program)
+{
+    bool over = false;
+    while (!over) {
+        bool was_finished = recording->finished;
+        over = waitpid(program, &recording->status, WNOHANG) == program;
+        uint64_t count = take_all(recording, over), now_ns = ftli_measure_now_ns();
+        if (recording->first_ns == 0 && count > 0) {
+            recording->first_ns = now_ns;
+        }
+        if (!recording->finished && recording->most_ns != 0 && recording->first_ns != 0 &&
+            now_ns - recording->first_ns >= recording->most_ns) {
+            recording->finished = true;
+            atomic_store_explicit(&recording->shared->stop, 1, memory_order_relaxed);
+        }
+        if (recording->finished && !was_finished) {
+            finish(recording);
+            say_it_runs_on(recording, over);
+        }
+        if (!recording->finished) {
+            show(recording, now_ns);
+        }
+        if (!over && count < FTLI_RECORD_RING / 8) { /* nobody wakes us: the program makes no call for it */
+            usleep(recording->finished ? 50000 : 5000);
+        }
+    }
+    if (!recording->finished) {
+        finish(recording);
+    }
+}
+
 static int say(const struct recording *recording)
 {
     struct ftli_paint paint = ftli_text_paint(stderr);
@@ -327,7 +325,7 @@ static int say(const struct recording *recording)
         fprintf(stderr, "%s\n", recording->why);
     } else if (!good) {
         say_nothing_came(recording);
-    } else if (recording->arguments->values[QUIET] == NULL) {
+    } else if (recording->arguments->values[QUIET] == NULL && !recording->said) {
         print_summary(recording);
     }
     int code = WIFSIGNALED(recording->status) ? 128 + WTERMSIG(recording->status) : WEXITSTATUS(recording->status);

@@ -133,6 +133,7 @@ struct ftli_record_shared *ftli_record_share(char *place, size_t place_size, int
         return NULL;
     }
     shared->magic = FTLI_RECORD_MAGIC;
+    shared->reader = (uint64_t)getpid();
     snprintf(place, place_size, "/proc/%d/fd/%d", (int)getpid(), *descriptor);
     return shared;
 }

@@ -54,6 +54,7 @@ expect 0 'lost 0$' "$fettle" record -o churn.csv.zst -- ./program churn
 zstd -dcq churn.csv.zst | awk -F, '$5 == 2000 { n[$3]++ } END { exit n["a"] == 200000 && n["f"] == 200000 ? 0 : 1 }' ||
     { echo "FAILED: 400,000 events, and the trace has others"; bad=1; }
 expect 0 '^recorded ' "$fettle" record -o some.csv.zst --events 1000 -- ./program churn
+[ "$(grep -c '^recorded ' err)" = 1 ] || { echo "FAILED: one summary, not these:"; cat err; bad=1; }
 [ "$(zstd -dcq some.csv.zst | grep -vc '^#')" = 1000 ] || { echo "FAILED: --events 1000 has others"; bad=1; }
 
 # ---- ends of all kinds, forks and execs

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,11 +119,11 @@ static inline bool ready(void)
 
 /* ---- telling ---- */
 
-/* The reader is behind: waits for it, up to five seconds without any progress of its. Not by usleep or nanosleep, at which a
+/* The reader is behind: waits for it, up to five seconds without any progress of its, or until it is no more. Not by usleep or nanosleep, at which a
  * thread may be cancelled: malloc is no such place. */
 static bool wait_and_put(struct ftli_record_shared *shared, const struct ftli_record_event *event)
 {
-    enum { STEP_NS = 200000, STEPS = 25000 };
+    enum { STEP_NS = 200000, STEPS = 25000, STEPS_A_LOOK = 100 };
     uint64_t seen = atomic_load_explicit(&shared->head, memory_order_relaxed);
     atomic_fetch_add_explicit(&shared->waits, 1, memory_order_relaxed);
     for (int step = 0; step < STEPS; step++) {
@@ -136,7 +137,8 @@ static bool wait_and_put(struct ftli_record_shared *shared, const struct ftli_re
             seen = head;
             step = 0;
         }
-        if (atomic_load_explicit(&shared->stop, memory_order_relaxed) != 0) {
+        bool gone = step % STEPS_A_LOOK == 0 && kill((pid_t)shared->reader, 0) != 0 && errno == ESRCH;
+        if (gone || atomic_load_explicit(&shared->stop, memory_order_relaxed) != 0) {
             break;
         }
     }

@@ -52,7 +52,8 @@ struct ftli_record_place {
 _Static_assert(sizeof(struct ftli_record_place) == 32, "two places in a cache line");
 
 struct ftli_record_shared {
-    uint64_t magic;       /* written by the reader before the program starts, as are the next three */
+    uint64_t magic;       /* written by the reader before the program starts, as are the next four */
+    uint64_t reader;      /* its process */
     uint64_t least_bytes; /* of what is recorded */
     char program
         [FTLI_RECORD_NAME_BYTES];  /* "": the process of `owner`; else the first that runs a program of this name */

@@ -147,3 +147,21 @@ Test(simulate, faults)
     cr_assert_str_eq(unknown, "recive");
     cr_assert_eq(faults, 0x81, "untouched");
 }
+
+Test(command, sizes, .init = cr_redirect_stderr)
+{
+    static const char *const bad[] = {"", "B", "0", "1K", "1 KiB", "-1", "1.5MiB", "262145GiB", "99999999999999999999"};
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"1", 1}, {"7B", 7}, {"4KiB", 4096}, {"3MiB", 3 << 20}, {"262144GiB", UINT64_C(1) << 48}};
+    uint64_t bytes = 4711;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(ftli_command_bytes(&command, "--least", bad[i], &bytes), FTLI_EXIT_USAGE, "%s", bad[i]);
+    }
+    cr_assert_eq(bytes, 4711);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        cr_assert_eq(ftli_command_bytes(&command, "--least", good[i].text, &bytes), -1, "%s", good[i].text);
+        cr_assert_eq(bytes, good[i].bytes);
+    }
+}
