@@ -71,7 +71,8 @@ static bool begin_walk(struct ftli_leak_detection *leaks, uint64_t now_ns)
     leaks->walk_suspects = leaks->walk_suspect_bytes = 0;
     leaks->walk_largest = (struct ftli_leak_suspect){0};
     leaks->walk_again = false;
-    leaks->overdue_now.count = 0;
+    leaks->overdue_now.count = leaks->unreferenced_now.count = 0;
+    ftli_u64_store_relaxed(&leaks->audited_created, ftli_u64_load_relaxed(&leaks->created));
     return true;
 }
 
@@ -90,7 +91,10 @@ static bool walk_slice(struct ftli_leak_detection *leaks, uint64_t now_ns)
     uint32_t end = leaks->next_slot + (left < FTLI_LEAK_SLICE_SLOTS ? left : FTLI_LEAK_SLICE_SLOTS);
     struct ftli_leak_tensor tensor;
     struct ftli_overdue overdue;
+    uint64_t unreferenced;
     for (; leaks->next_slot < end; leaks->next_slot = ftli_table_next(leaks->world.table, leaks->next_slot, end)) {
+        if (FTLI_UNLIKELY(ftli_unreferenced_look(leaks, leaks->next_slot, &unreferenced)))
+            ftli_unreferenced_add(leaks, unreferenced, now_ns);
         enum ftli_drop_state drop = ftli_overdue_look(leaks, leaks->next_slot, now_ns, &overdue);
         if (drop == FTLI_DROP_OVERDUE)
             ftli_overdue_add(&leaks->overdue_now, &overdue);
@@ -152,6 +156,7 @@ static uint64_t end_walk(struct ftli_leak_detection *leaks, uint64_t now_ns)
     uint64_t overdue = ftli_overdue_confirm(&leaks->overdue_before, &leaks->overdue_now);
     if (overdue > ftli_u64_load_relaxed(&leaks->overdue))
         tell_of_overdue(leaks, overdue);
+    ftli_unreferenced_end(leaks, now_ns);
     ftli_u64_store_release(&leaks->overdue, overdue);
     leaks->overdue_before = leaks->overdue_now;
     (void)ftli_u64_fetch_add_relaxed(&leaks->walks, 1);

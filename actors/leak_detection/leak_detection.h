@@ -29,6 +29,7 @@ enum {
     FTLI_LEAK_PINNED_MOST = 1024, /* dropped and pinned tensors that are watched at once */
 };
 #define FTLI_LEAK_PINNED_NS UINT64_C(10000000000)
+#define FTLI_AUDIT_APART_NS UINT64_C(1000000000) /* audits that allocations ask for */
 
 enum { FTLI_LEAK_DETECTION_RECHECK = 1 }; /* of a route: a walk, soon but seldom, as after a note */
 
@@ -62,6 +63,7 @@ struct ftli_leak_detection_world {
     int (*end_scope)(void *user, uint64_t scope, uint64_t *dropped);
     /* Memory of ours in which handles are no copies: tables, rings, lists. How many; NULL: the table's alone is known. */
     uint32_t (*own_memory)(void *user, struct ftli_reach_range *out, uint32_t most);
+    ftli_atomic_u64 *audits_failed; /* of ftl_stats; may be NULL */
 };
 
 /* A drop, or a parcel of drops, that is not completed, though nothing pins it and its deadline is over. */
@@ -73,6 +75,17 @@ struct ftli_overdue {
 struct ftli_overdue_list {
     uint32_t count;
     struct ftli_overdue rows[FTLI_OVERDUE_MOST];
+};
+
+/* A header that walks saw LIVE and without a reference; since when, and whether that is told. */
+enum { FTLI_UNREFERENCED_MOST = 16 /* that one walk tells apart */ };
+struct ftli_unreferenced {
+    uint64_t tensor, seen_ns;
+    bool told;
+};
+struct ftli_unreferenced_list {
+    uint32_t count;
+    struct ftli_unreferenced rows[FTLI_UNREFERENCED_MOST];
 };
 
 /* A header that a walk saw DROPPED with pins, and when one saw it first. */
@@ -107,6 +120,8 @@ struct ftli_leak_detection {
     uint64_t told;   /* suspects that were told of, or as many as were left of them */
     bool walk_again; /* something is under grace, pinned, or a suspect: it may change without a note */
     struct ftli_overdue_list overdue_before, overdue_now; /* of the last walk, of this one */
+    struct ftli_unreferenced_list unreferenced_before, unreferenced_now;
+    ftli_atomic_u64 created, audited_created; /* tensors, as of the last that was said; as of the last walk */
     /* of the last walk that ended, the actor's or a caller's */
     ftli_atomic_u64 suspects;
     ftli_atomic_u64 walks;
@@ -123,6 +138,9 @@ void ftli_leak_detection_attach(struct ftli_leak_detection *, ftli_actor *);
 void ftli_leak_detection_note(struct ftli_leak_detection *);
 /* A walk within this time, unless one comes sooner: drops are pending. */
 void ftli_leak_detection_look_within(struct ftli_leak_detection *, uint64_t delay_ns);
+/* So many tensors were created, as a timer sees it while a program works: a walk, which is an audit too, follows `unreferenced.every`
+ * of them within a second, fewer within `unreferenced.or`; and no sooner than its share of a core allows. */
+void ftli_leak_detection_audit_within(struct ftli_leak_detection *, uint64_t created);
 /* The tensor got a link, or lives on after a link to it went: cycles may have come to be, or be held no longer. Lock-free, and no
  * system call but to have the actor's tick come. */
 void ftli_leak_detection_note_link(struct ftli_leak_detection *, uint64_t tensor);
@@ -138,6 +156,9 @@ uint64_t ftli_leak_detection_overdue(const struct ftli_leak_detection *);
 void ftli_overdue_add(struct ftli_overdue_list *, const struct ftli_overdue *); /* if there is room */
 void ftli_overdue_walk(const struct ftli_leak_detection *, const struct ftli_overdue_list *before,
                        struct ftli_overdue_list *out);
+
+/* A walk on the calling thread for a header that is LIVE and has no reference: its handle; 0: there is none. */
+uint64_t ftli_unreferenced_walk(const struct ftli_leak_detection *);
 
 /* ftl_leak_scan, on the calling thread. options may be NULL. FTL_OK; FTL_EINVAL; FTL_ENOTSUP: a cause that is not in this
  * version; FTL_ETIMEDOUT; FTL_ENOMEM; with reachability also what ftli_reach_scan answers. */

@@ -3,7 +3,13 @@
  * whoever has it after all would then complete it twice. */
 #include "actors/leak_detection/walk.h"
 
-#define GRACE_NS UINT64_C(1000000000) /* the deadline's own try, on a busy machine */
+/* The deadline's own try may take its time, on a busy machine. */
+static uint64_t patience_ns(const struct ftli_leak_detection *leaks)
+{
+    const struct ftli_leak_detection_settings *settings = leaks->world.settings;
+    uint64_t grace_ns = settings != NULL ? (uint64_t)settings->unreferenced_grace_ns : UINT64_C(1000000000);
+    return leaks->world.drop_deadline_ns + grace_ns;
+}
 
 enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *leaks, uint32_t slot, uint64_t now_ns,
                                        struct ftli_overdue *out)
@@ -23,7 +29,7 @@ enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *leaks, 
     if (ftli_u64_load_acquire(&header->word) != word)
         return FTLI_DROP_NONE;
     if (leaks->world.drop_deadline_ns == 0 || posted_ns < leaks->world.opened_ns ||
-        now_ns < ftli_deadline_ns(posted_ns, leaks->world.drop_deadline_ns + GRACE_NS))
+        now_ns < ftli_deadline_ns(posted_ns, patience_ns(leaks)))
         return FTLI_DROP_UNDER_WAY;
     *out = row;
     return FTLI_DROP_OVERDUE;
@@ -32,10 +38,10 @@ enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *leaks, 
 bool ftli_overdue_look_at_parcels(const struct ftli_leak_detection *leaks, uint64_t now_ns,
                                   struct ftli_overdue_list *out)
 {
-    uint64_t patience_ns = leaks->world.drop_deadline_ns + GRACE_NS;
+    uint64_t patient_ns = patience_ns(leaks);
     if (leaks->world.late_parcels == NULL || leaks->world.drop_deadline_ns == 0)
         return false;
-    return leaks->world.late_parcels(leaks->world.user, now_ns > patience_ns ? now_ns - patience_ns : 0, out);
+    return leaks->world.late_parcels(leaks->world.user, now_ns > patient_ns ? now_ns - patient_ns : 0, out);
 }
 
 void ftli_overdue_add(struct ftli_overdue_list *list, const struct ftli_overdue *row)

@@ -172,6 +172,11 @@ static const struct {
     const char *reason, *fix;
 } by_cause[] = {
     [0] = {"", ""},
+    [FTL_LEAK_UNREFERENCED] =
+        {"nothing refers to it, and it is in no cleanup: a fault of the runtime, or memory that was "
+         "written over",
+         "run the program under AddressSanitizer; if that finds nothing, report it with the answer "
+         "of \"check\""},
     [FTL_LEAK_OUTLIVED_SCOPE] = {"each has a reference that was retained and not dropped before its scope ended",
                                  "drop what was retained, keep it with ftl_scope_keep, or declare the scope a cache "
                                  "(FTL_SCOPE_CACHE)"},

@@ -7,8 +7,9 @@
 #define TIMEOUT_NS   (UINT64_C(10) * FTLI_NS_PER_S)
 #define BIT(cause)   (UINT32_C(1) << (cause))
 #define CAUSES_KNOWN (BIT(FTL_LEAK_PINNED + 1) - 1)
-#define CAUSES_HERE \
-    (BIT(0) | BIT(FTL_LEAK_OUTLIVED_SCOPE) | BIT(FTL_LEAK_OUTLIVED_THREAD) | BIT(FTL_LEAK_CYCLE) | BIT(FTL_LEAK_PINNED))
+#define CAUSES_HERE                                                                                       \
+    (BIT(0) | BIT(FTL_LEAK_UNREFERENCED) | BIT(FTL_LEAK_OUTLIVED_SCOPE) | BIT(FTL_LEAK_OUTLIVED_THREAD) | \
+     BIT(FTL_LEAK_CYCLE) | BIT(FTL_LEAK_PINNED))
 #define CAUSES_DEFAULT (CAUSES_HERE & ~BIT(0))
 
 struct scan {
@@ -16,8 +17,9 @@ struct scan {
     uint32_t causes, certainty;
     uint64_t begun_ns, timeout_ns;
     uint64_t scanned, suspects, cycle_suspects;
-    struct ftli_cycle_search cycles; /* what it found is in its rows, and in no others */
-    bool is_close;                   /* at rest: what is pinned is listed elsewhere */
+    struct ftli_overdue_list overdue; /* as the walk met them: once is no evidence */
+    struct ftli_cycle_search cycles;  /* what it found is in its rows, and in no others */
+    bool is_close;                    /* at rest: what is pinned is listed elsewhere */
 };
 
 static bool asks_for_reachability(const ftl_leak_options *options)
@@ -40,9 +42,16 @@ static int check_options(const ftl_leak_options *options)
 static int look(struct ftli_leak_detection *leaks, struct scan *scan, uint32_t slot, uint64_t now_ns)
 {
     struct ftli_leak_tensor tensor;
+    struct ftli_overdue overdue;
+    if (ftli_overdue_look(leaks, slot, now_ns, &overdue) == FTLI_DROP_OVERDUE)
+        ftli_overdue_add(&scan->overdue, &overdue);
     if (!ftli_leak_look(leaks, slot, now_ns, &tensor))
         return FTL_OK;
     scan->scanned++;
+    if (FTLI_UNLIKELY(ftli_word_references(tensor.word) == 0 && ftli_word_state(tensor.word) == FTLI_LIVE)) {
+        tensor.cause = FTL_LEAK_UNREFERENCED; /* a fault, and no suspect */
+        return (scan->causes & BIT(tensor.cause)) != 0 ? ftli_leak_groups_add(&scan->groups, &tensor) : FTL_OK;
+    }
     if (ftli_word_state(tensor.word) == FTLI_DROPPED) {
         tensor.cause = scan->is_close ? 0 : ftli_leak_pinned_cause(leaks, tensor.tensor, now_ns);
         if (tensor.cause == 0)
@@ -67,6 +76,31 @@ static int look_for_cycles(struct ftli_leak_detection *leaks, struct scan *scan)
     if (status != FTL_OK)
         ftli_cycle_search_end(&scan->cycles);
     return scan->is_close ? FTL_OK : status;
+}
+
+/* Drops that nobody has in hand, and nobody took up since the walk met them. */
+static int add_unreferenced(const struct ftli_leak_detection *leaks, struct scan *scan, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < scan->overdue.count && !scan->is_close && (scan->causes & BIT(FTL_LEAK_UNREFERENCED)) != 0;
+         i++) {
+        const struct ftli_overdue *row = &scan->overdue.rows[i];
+        uint32_t slot = ftli_handle_slot(row->tensor);
+        uint64_t word = ftli_u64_load_acquire(&ftli_table_header(leaks->world.table, slot)->word);
+        struct ftli_overdue again;
+        if (ftli_word_state(word) != FTLI_DROPPED ||
+            ftli_overdue_look(leaks, slot, now_ns, &again) != FTLI_DROP_OVERDUE || again.tensor != row->tensor ||
+            again.posted_ns != row->posted_ns)
+            continue;
+        struct ftli_leak_tensor tensor = {.word = word,
+                                          .tensor = row->tensor,
+                                          .bytes = row->bytes,
+                                          .age_ms = (now_ns - row->posted_ns) / FTLI_NS_PER_MS,
+                                          .cause = FTL_LEAK_UNREFERENCED};
+        int status = ftli_leak_groups_add(&scan->groups, &tensor);
+        if (status != FTL_OK)
+            return status;
+    }
+    return FTL_OK;
 }
 
 /* What holds the oldest of each row, where that is another tensor. Where there is no memory for it, it is not said. */
@@ -101,6 +135,8 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
             status = FTL_ETIMEDOUT;
     }
     ftli_cycle_search_end(&scan->cycles);
+    if (status == FTL_OK)
+        status = add_unreferenced(leaks, scan, now_ns);
     if (status != FTL_OK) {
         ftli_leak_groups_free(&scan->groups);
         return status;

@@ -5,6 +5,13 @@
 #define HOUR        3600e9
 #define TENSOR_MOST 281474976710656.0 /* 2^48 */
 
+static const struct ftli_key unreferenced_keys[] = {
+    FTLI_COUNT("every", struct ftli_leak_detection_settings, unreferenced_every, 1, 1e9),
+    FTLI_TIME("or", struct ftli_leak_detection_settings, unreferenced_or_ns, 1e6, 24 * HOUR),
+    FTLI_TIME("grace", struct ftli_leak_detection_settings, unreferenced_grace_ns, 0, HOUR),
+    FTLI_KEYS_END,
+};
+
 static const struct ftli_key outlived_keys[] = {
     FTLI_TIME_OR_NONE("scope", struct ftli_leak_detection_settings, outlived_scope_ns, 0, 24 * HOUR),
     FTLI_TIME_OR_NONE("thread", struct ftli_leak_detection_settings, outlived_thread_ns, 0, 24 * HOUR),
@@ -27,6 +34,7 @@ static const char *const mitigations[] = {"none", "overdue_scope", NULL}; /* enu
 static const char *const reachability[] = {"none", "on_demand", NULL};
 
 static const struct ftli_key leak_detection_keys[] = {
+    FTLI_MAP("unreferenced", unreferenced_keys),
     FTLI_MAP("outlived", outlived_keys),
     FTLI_MAP("cycles", cycles_keys),
     FTLI_MAP("quota", quota_keys),

@@ -42,6 +42,12 @@ enum ftli_drop_state ftli_overdue_look(const struct ftli_leak_detection *, uint3
 /* How many of them were in the earlier list as well. */
 uint32_t ftli_overdue_confirm(const struct ftli_overdue_list *before, const struct ftli_overdue_list *now);
 
+/* LIVE, and without a reference; *tensor is set. One load otherwise. */
+bool ftli_unreferenced_look(const struct ftli_leak_detection *, uint32_t slot, uint64_t *tensor);
+/* The actor's walk met one; and is over. */
+void ftli_unreferenced_add(struct ftli_leak_detection *, uint64_t tensor, uint64_t now_ns);
+void ftli_unreferenced_end(struct ftli_leak_detection *, uint64_t now_ns);
+
 /* Tells of scopes that are open past their deadline, if one has passed; has the actor's tick come for the next one. */
 void ftli_leak_look_at_scopes(struct ftli_leak_detection *, uint64_t now_ns);
 

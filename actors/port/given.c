@@ -153,7 +153,7 @@ static uint64_t claim_idle(void *user, uint64_t now_ns)
     /* A drop that is past its deadline may be in no mailbox that would tell. */
     if (ftli_cleanup_read_pending(&runtime->cleanup).tensors != 0)
         ftli_leak_detection_look_within(&runtime->leak_detection, (uint64_t)runtime->cleanup.settings->deadline_ns);
-    ftli_runtime_look_at_peak(runtime);
+    ftli_leak_detection_audit_within(&runtime->leak_detection, ftli_runtime_look_at_peak(runtime));
     ftli_defragmentation_note(&runtime->defragmentation);
     if (runtime->sampling.every_one_from_bytes != UINT64_MAX)
         ftli_tracking_note(&runtime->tracking);
@@ -254,7 +254,8 @@ static int init_watchers(struct ftl_runtime *runtime)
                                               .sites = runtime->tracking.sites,
                                               .late_parcels = late_parcels,
                                               .end_scope = end_scope,
-                                              .own_memory = own_memory};
+                                              .own_memory = own_memory,
+                                              .audits_failed = &runtime->audits_failed};
     if (status == FTL_OK)
         status = ftli_leak_detection_init(&runtime->leak_detection, &leaks);
     struct ftli_telemetry_world telemetry = {.settings = settings_of(runtime, "telemetry"),

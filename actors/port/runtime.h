@@ -98,8 +98,8 @@ int ftli_runtime_open_as(const ftl_open_options *, bool simulated, uint64_t seed
 
 /* Sums over all counter blocks, in the order that keeps the laws. */
 void ftli_runtime_totals(struct ftl_runtime *, struct ftli_totals *);
-/* Moves the peak of live bytes, if this is one. */
-void ftli_runtime_look_at_peak(struct ftl_runtime *);
+/* Moves the peak of live bytes, if this is one. Returns how many tensors were created, ever. */
+uint64_t ftli_runtime_look_at_peak(struct ftl_runtime *);
 /* All of ftl_stats. Also what telemetry publishes. */
 void ftli_runtime_read_stats(struct ftl_runtime *, ftl_stats *out);
 /* CORE.md section 5: at rest, a walk of the table and of the heaps against the counters. FTL_EINTERNAL and why; FTL_EBUSY: they

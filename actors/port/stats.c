@@ -93,7 +93,7 @@ static void note_peak(struct ftl_runtime *runtime, uint64_t live_bytes, uint64_t
     ftli_token_release(&runtime->peak_token);
 }
 
-void ftli_runtime_look_at_peak(struct ftl_runtime *runtime)
+uint64_t ftli_runtime_look_at_peak(struct ftl_runtime *runtime)
 {
     struct ftli_totals t;
     memset(&t, 0, sizeof t);
@@ -103,6 +103,7 @@ void ftli_runtime_look_at_peak(struct ftl_runtime *runtime)
     uint64_t dropped = t.immediate_bytes + t.deferred_bytes;
     if (dropped < t.created_bytes)
         note_peak(runtime, t.created_bytes - dropped, ftli_allocation_committed(runtime->device));
+    return t.created;
 }
 
 static void read_tensors(struct ftl_runtime *runtime, const struct ftli_totals *t, ftl_stats *out)
@@ -143,7 +144,7 @@ static void read_bytes(struct ftl_runtime *runtime, const struct ftli_totals *t,
     out->immovable_bytes = out->live_bytes;
     out->limit_bytes = device.limit;
     out->fragmentation = ftli_fragmentation_of(&device);
-    ftli_runtime_look_at_peak(runtime);
+    (void)ftli_runtime_look_at_peak(runtime);
     out->peak_live_bytes = ftli_u64_load_relaxed(&runtime->peak_live_bytes);
     uint64_t at_peak = ftli_u64_load_relaxed(&runtime->committed_at_peak);
     out->efficiency = at_peak == 0 ? 0 : (double)out->peak_live_bytes / (double)at_peak;

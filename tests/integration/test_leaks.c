@@ -298,8 +298,7 @@ Test(leaks, options_are_checked)
         cr_assert_eq(status_of(options), FTL_EINVAL);
     }
     cr_assert_eq(status_of((ftl_leak_options){.reachability = true}), FTL_ENOTSUP);
-    static const uint32_t not_here[] = {FTL_LEAK_UNREFERENCED, FTL_LEAK_GROWTH, FTL_LEAK_UNREACHABLE,
-                                        FTL_LEAK_SURVIVOR};
+    static const uint32_t not_here[] = {FTL_LEAK_GROWTH, FTL_LEAK_UNREACHABLE, FTL_LEAK_SURVIVOR};
     for (unsigned i = 0; i < sizeof not_here / sizeof not_here[0]; i++)
         cr_assert_eq(status_of((ftl_leak_options){.causes = 1u << not_here[i]}), FTL_ENOTSUP);
     cr_assert_eq(ftl_leak_scan(NULL, NULL, &report), FTL_EINVAL);
@@ -447,5 +446,49 @@ Test(leaks, control_says_what_the_scan_finds)
                                         "outlived its scope", "   300 B  "};
     for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
         cr_assert_not_null(strstr(some.all, words[i]), "no \"%s\" in: %s", words[i], some.all);
+    close_runtime();
+}
+
+/* ---- headers that no state machine leads to */
+
+static unsigned faults_told;
+static void on_fault(const ftl_event *event, void *user)
+{
+    (void)user;
+    faults_told += event->level == 3 && strstr(event->text, "has no reference") != NULL;
+}
+
+Test(leaks, a_damaged_header_is_a_fault)
+{
+    uint64_t subscription;
+    static struct text good, broken;
+    open_with(NULL);
+    cr_assert_eq(ftl_subscribe(runtime, FTL_EVENT_LOG, on_fault, NULL, &subscription), FTL_OK);
+    ftl_tensor tensor = make((ftl_scope){0}, 700, "damaged", "a.c:1");
+    struct ftli_header *header = ftli_table_header(&runtime->table, ftli_handle_slot(tensor.id));
+    uint64_t word = ftli_u64_load_acquire(&header->word);
+    pass(30);
+    cr_expect_eq(ftl_runtime_control(runtime, "check", collect, &good), FTL_OK);
+    ftli_u64_store_release(&header->word, word & ~FTLI_WORD_REFERENCES);
+    for (unsigned i = 0; i < 3; i++) { /* the program works: audits come by themselves */
+        ftl_tensor other = make((ftl_scope){0}, 8, NULL, NULL);
+        cr_assert_eq(ftl_tensor_drop(other), FTL_OK);
+        pass(20);
+    }
+    ftl_stats stats;
+    cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
+    cr_expect_eq(stats.audits_failed, 1);
+    cr_expect_eq(stats.leak_suspects, 0);
+    cr_expect_eq(faults_told, 1);
+    cr_expect_eq(ftl_runtime_control(runtime, "check", collect, &broken), FTL_EINTERNAL);
+    cr_expect_not_null(strstr(broken.all, "is live and has no reference"), "%s", broken.all);
+    ftl_leak_report *report = scan(0);
+    cr_assert_eq(report->count, 1);
+    cr_expect_eq(report->leaks[0].cause, FTL_LEAK_UNREFERENCED);
+    cr_expect_eq(report->leaks[0].tensor.id, tensor.id);
+    cr_expect_str_eq(report->leaks[0].label, "damaged");
+    ftl_leak_report_free(report);
+    ftli_u64_store_release(&header->word, word);
+    drop(tensor);
     close_runtime();
 }

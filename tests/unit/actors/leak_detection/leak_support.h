@@ -20,6 +20,7 @@ static struct ftli_labels labels;
 static struct ftli_leak_detection_settings settings;
 static struct ftli_leak_detection leaks;
 static uint64_t opened_ns;
+static ftli_atomic_u64 audits_failed;
 static struct ftli_scope_cursor cursor;
 static uint64_t thread_ended_ns; /* of thread 1; 0: it lives */
 
@@ -43,8 +44,12 @@ static inline void open_leaks(void)
     const ftli_kernel_options options = {
         .groups = &group, .group_count = 1, .seed = 5, .simulated = true, .supervision = {.decide = restart}};
     ftli_actor *actor;
-    settings = (struct ftli_leak_detection_settings){
-        .outlived_scope_ns = 0, .outlived_thread_ns = FTLI_TIME_NONE, .cycles_every_ns = 10 * (int64_t)SECOND};
+    settings = (struct ftli_leak_detection_settings){.unreferenced_every = 1000,
+                                                     .unreferenced_or_ns = 10 * (int64_t)SECOND,
+                                                     .unreferenced_grace_ns = (int64_t)SECOND,
+                                                     .outlived_scope_ns = 0,
+                                                     .outlived_thread_ns = FTLI_TIME_NONE,
+                                                     .cycles_every_ns = 10 * (int64_t)SECOND};
     cr_assert_eq(ftli_kernel_create(&options, &kernel), FTL_OK);
     cr_assert_eq(ftli_table_open(&table, RUNTIME, 1 << 18), FTL_OK);
     cr_assert_eq(ftli_scopes_init(&scopes, &table), FTL_OK);
@@ -57,7 +62,8 @@ static inline void open_leaks(void)
                                                     .kernel = kernel,
                                                     .opened_ns = opened_ns,
                                                     .thread_ended = thread_ended,
-                                                    .drop_deadline_ns = 10 * SECOND};
+                                                    .drop_deadline_ns = 10 * SECOND,
+                                                    .audits_failed = &audits_failed};
     cr_assert_eq(ftli_leak_detection_init(&leaks, &world), FTL_OK);
     const ftli_actor_options as = {
         .operations = &ftli_leak_detection_operations, .state = &leaks, .group = "background"};

@@ -95,3 +95,54 @@ Test(leak_detection, survives_being_killed)
     cr_expect_eq(ftli_kernel_restarts(kernel), 1);
     cr_expect_eq(ftli_leak_detection_suspects(&leaks), 1);
 }
+
+/* ---- headers that no state machine leads to */
+
+static void damage(uint64_t tensor)
+{
+    ftli_atomic_u64 *word = &header_of(tensor)->word;
+    ftli_u64_store_release(word, ftli_u64_load_acquire(word) & ~FTLI_WORD_REFERENCES);
+}
+
+Test(leak_detection, a_live_header_without_a_reference_is_a_fault_once_its_grace_is_over)
+{
+    uint64_t tensor = make(500, 0, "broken", NULL);
+    cr_expect_eq(ftli_unreferenced_walk(&leaks), 0);
+    damage(tensor);
+    cr_expect_eq(ftli_unreferenced_walk(&leaks), tensor);
+    ftli_leak_detection_note(&leaks);
+    run_for(SECOND);
+    cr_expect_eq(walks(), 1);
+    cr_expect_eq(ftli_u64_load_relaxed(&audits_failed), 0, "under grace");
+    run_for(30 * SECOND);
+    cr_expect_geq(walks(), 3);
+    cr_expect_eq(ftli_u64_load_relaxed(&audits_failed), 1, "once");
+    cr_expect_eq(ftli_leak_detection_suspects(&leaks), 0, "a fault is no leak");
+    retain(tensor);
+    run_for(30 * SECOND);
+    uint64_t before = walks();
+    run_for(3600 * SECOND);
+    cr_expect_eq(walks(), before);
+}
+
+Test(leak_detection, an_audit_follows_a_thousand_allocations_soon_and_fewer_later)
+{
+    ftli_leak_detection_audit_within(&leaks, 0);
+    run_for(100 * SECOND);
+    cr_expect_eq(walks(), 0, "nothing was made");
+    ftli_leak_detection_audit_within(&leaks, 999);
+    run_for(9 * SECOND);
+    cr_expect_eq(walks(), 0);
+    run_for(2 * SECOND);
+    cr_expect_eq(walks(), 1, "ten seconds");
+    for (unsigned i = 0; i < 10; i++) { /* a timer says it again and again */
+        ftli_leak_detection_audit_within(&leaks, 1999);
+        run_for(SECOND / 20);
+    }
+    cr_expect_eq(walks(), 1);
+    run_for(SECOND);
+    cr_expect_eq(walks(), 2, "a second");
+    ftli_leak_detection_audit_within(&leaks, 1999);
+    run_for(100 * SECOND);
+    cr_expect_eq(walks(), 2, "nothing was made since");
+}
