@@ -41,7 +41,7 @@ void ftli_cycle_text(const struct ftli_leak_detection *leaks, struct ftli_cycle_
     size_t at = append(text, bytes, 0, "cycle: ");
     char name[40];
     for (uint32_t i = 0; i < length && i < PATH_MOST; i++) {
-        ftli_leak_name(leaks, search->nodes[path[i]].tensor, name, sizeof name);
+        ftli_leak_name(leaks, ftli_cycle_tensor(search, path[i]), name, sizeof name);
         at = append(text, bytes, at, name);
         at = append(text, bytes, at, " -> ");
     }
@@ -49,7 +49,7 @@ void ftli_cycle_text(const struct ftli_leak_detection *leaks, struct ftli_cycle_
     if (length > PATH_MOST)
         (void)snprintf(rest, sizeof rest, "%u more -> ", length - PATH_MOST);
     at = append(text, bytes, at, rest);
-    ftli_leak_name(leaks, search->nodes[node].tensor, name, sizeof name);
+    ftli_leak_name(leaks, ftli_cycle_tensor(search, node), name, sizeof name);
     at = append(text, bytes, at, name);
     if (root->members == length && links == length)
         return;
@@ -63,7 +63,7 @@ static bool gather(const struct ftli_leak_detection *leaks, const struct ftli_cy
 {
     for (uint32_t member = search->nodes[root].first; member != FTLI_CYCLE_NONE; member = search->nodes[member].next) {
         struct ftli_leak_tensor tensor;
-        uint64_t id = search->nodes[member].tensor;
+        uint64_t id = ftli_cycle_tensor(search, member);
         if (!ftli_leak_look(leaks, ftli_handle_slot(id), now_ns, &tensor) || tensor.tensor != id)
             continue;
         bool older = tensor.age_ms > finding->tensor.age_ms ||

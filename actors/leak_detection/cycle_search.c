@@ -85,7 +85,8 @@ static uint32_t node_of(struct ftli_cycle_search *search, uint32_t slot)
     struct ftli_cycle_node *node = &search->nodes[number];
     search->places[slot] = number + 1;
     *node = (struct ftli_cycle_node){
-        .tensor = ftli_handle_make(search->table->runtime, slot, ftli_word_generation(cursor.word)),
+        .slot = slot,
+        .generation = ftli_word_generation(cursor.word),
         .first_edge = search->edge_count,
         .at = search->edge_count,
         .references = ftli_word_references(cursor.word),
@@ -243,13 +244,13 @@ bool ftli_cycle_search_judge(struct ftli_cycle_search *search, uint32_t *budget)
 static bool is_as_it_was(const struct ftli_cycle_search *search, const struct ftli_cycle_node *node)
 {
     struct ftli_links_cursor cursor;
-    uint32_t slot = ftli_handle_slot(node->tensor), e = node->first_edge;
-    if (!ftli_links_begin(&cursor, search->table, slot) ||
-        ftli_word_generation(cursor.word) != ftli_handle_generation(node->tensor) ||
+    uint32_t e = node->first_edge;
+    if (!ftli_links_begin(&cursor, search->table, node->slot) ||
+        ftli_word_generation(cursor.word) != node->generation ||
         ftli_word_references(cursor.word) != node->references || ftli_word_pins(cursor.word) != 0)
         return false;
     for (uint64_t child; (child = ftli_links_next(&cursor)) != 0; e++)
-        if (e == node->end_edge || (search->edges[e] != NONE && search->nodes[search->edges[e]].tensor != child))
+        if (e == node->end_edge || (search->edges[e] != NONE && ftli_cycle_tensor(search, search->edges[e]) != child))
             return false;
     return e == node->end_edge && !cursor.torn;
 }

@@ -31,7 +31,7 @@ enum {
 
 /* Numbered in the order in which they are found: a node's number is Tarjan's. */
 struct ftli_cycle_node {
-    uint64_t tensor;
+    uint32_t slot, generation; /* and not in one, so that a look for handles in memory finds none here */
     uint32_t first_edge, end_edge;
     uint32_t references; /* of its word */
     uint32_t flags;
@@ -76,6 +76,12 @@ bool ftli_cycle_search_look_again(struct ftli_cycle_search *, uint32_t *budget);
 
 /* Whether this slot's tensor was found, and is now one that nothing outside refers to. */
 bool ftli_cycle_search_is_lost(const struct ftli_cycle_search *, uint32_t slot);
+
+FTLI_INLINE uint64_t ftli_cycle_tensor(const struct ftli_cycle_search *search, uint32_t node)
+{
+    const struct ftli_cycle_node *it = &search->nodes[node];
+    return ftli_handle_make(search->table->runtime, it->slot, it->generation);
+}
 
 /* The node is the root of a component that is a cycle. */
 FTLI_INLINE bool ftli_cycle_is_root(const struct ftli_cycle_search *search, uint32_t node)

@@ -46,7 +46,12 @@ void ftli_leak_detection_note_link(struct ftli_leak_detection *leaks, uint64_t t
 
 /* ---- what is remembered ---------------------------------------------------------------------------------------------- */
 
-static bool remember(struct ftli_cycles *cycles, uint64_t tensor, uint32_t own)
+static struct ftli_cycle_known known_of(const struct ftli_cycle_node *node, uint32_t own)
+{
+    return (struct ftli_cycle_known){node->slot, node->generation, own};
+}
+
+static bool remember(struct ftli_cycles *cycles, const struct ftli_cycle_node *node)
 {
     if (cycles->known_count == cycles->known_most) {
         size_t most = cycles->known_most == 0 ? 64 : 2 * cycles->known_most;
@@ -56,15 +61,15 @@ static bool remember(struct ftli_cycles *cycles, uint64_t tensor, uint32_t own)
         cycles->known = known;
         cycles->known_most = most;
     }
-    cycles->known[cycles->known_count++] = (struct ftli_cycle_known){tensor, own};
+    cycles->known[cycles->known_count++] = known_of(node, NONE);
     return true;
 }
 
 /* More refers to it than its own component's links, or it is pinned. */
 static bool still_holds(const struct ftli_table *table, const struct ftli_cycle_known *known)
 {
-    uint64_t word = ftli_u64_load_acquire(&ftli_table_header(table, ftli_handle_slot(known->tensor))->word);
-    return ftli_word_is_live(word, ftli_handle_generation(known->tensor)) && known->own != NONE &&
+    uint64_t word = ftli_u64_load_acquire(&ftli_table_header(table, known->slot)->word);
+    return ftli_word_is_live(word, known->generation) && known->own != NONE &&
            (ftli_word_references(word) > known->own || ftli_word_pins(word) != 0);
 }
 
@@ -120,7 +125,7 @@ static bool from_known(struct ftli_leak_detection *leaks, uint32_t *budget)
         if (still_holds(leaks->world.table, &known))
             cycles->known[cycles->known_kept++] = known;
         else
-            ftli_cycle_search_from(&cycles->search, ftli_handle_slot(known.tensor));
+            ftli_cycle_search_from(&cycles->search, known.slot);
     }
     return false;
 }
@@ -157,8 +162,7 @@ static bool forget(struct ftli_cycles *cycles, uint32_t *budget)
 {
     for (; cycles->known_at < cycles->known_count && *budget != 0; --*budget) {
         struct ftli_cycle_known known = cycles->known[cycles->known_at++];
-        uint32_t slot = ftli_handle_slot(known.tensor);
-        if (slot >= cycles->search.end_slot || cycles->search.places[slot] == 0)
+        if (known.slot >= cycles->search.end_slot || cycles->search.places[known.slot] == 0)
             cycles->known[cycles->known_kept++] = known;
     }
     if (cycles->known_at < cycles->known_count)
@@ -171,7 +175,7 @@ static void count_leaked(struct ftli_leak_detection *leaks, const struct ftli_cy
 {
     struct ftli_cycles *cycles = &leaks->cycles;
     struct ftli_leak_tensor tensor;
-    if (!ftli_leak_look(leaks, ftli_handle_slot(node->tensor), now_ns, &tensor))
+    if (!ftli_leak_look(leaks, node->slot, now_ns, &tensor))
         return;
     cycles->found++;
     cycles->found_bytes += tensor.bytes;
@@ -187,7 +191,7 @@ static bool remember_node(struct ftli_leak_detection *leaks, uint32_t number, ui
         return true;
     bool leaked = ftli_cycle_is_leaked(&cycles->search, node->low);
     if (node == root) {
-        if (!remember(cycles, node->tensor, NONE))
+        if (!remember(cycles, node))
             return false;
         root->from = (uint32_t)(cycles->known_count - 1);
         if (leaked && (cycles->largest == NONE || root->members > cycles->search.nodes[cycles->largest].members))
@@ -197,7 +201,7 @@ static bool remember_node(struct ftli_leak_detection *leaks, uint32_t number, ui
     if (leaked)
         count_leaked(leaks, node, now_ns);
     else if (known->own == NONE && node->references > node->own)
-        *known = (struct ftli_cycle_known){node->tensor, node->own};
+        *known = known_of(node, node->own);
     return true;
 }
 
@@ -267,7 +271,7 @@ static void tell(struct ftli_leak_detection *leaks)
     struct ftli_event_news news = {.kind = FTL_EVENT_LEAK,
                                    .bytes = cycles->found_bytes,
                                    .count = cycles->found,
-                                   .tensor = cycles->search.nodes[cycles->largest].tensor,
+                                   .tensor = ftli_cycle_tensor(&cycles->search, cycles->largest),
                                    .subject = "cycle"};
     ftli_cycle_text(leaks, &cycles->search, cycles->largest, text, sizeof text);
     ftli_events_post(leaks->world.events, &news,

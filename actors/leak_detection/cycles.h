@@ -7,7 +7,7 @@
  *           link of the component went meanwhile is known: its child would have been noted, and looked from. What is leaked is looked
  *           at again at each run, since by it others may be.
  *           A run that lost notes, the first one, and one after a restart or a failure look at all.
- * Owns      The log, what is remembered (16 bytes a cycle), and during a run what cycle_search.h says.
+ * Owns      The log, what is remembered (12 bytes a cycle), and during a run what cycle_search.h says.
  * Threads   ftli_leak_detection_note_link: any. The pass: the actor's. Scans: any, beside it.
  */
 #ifndef FTLI_ACTORS_LEAK_DETECTION_CYCLES_H
@@ -20,7 +20,7 @@ struct ftli_leak_groups;
 
 /* own FTLI_CYCLE_NONE: nothing is known that holds it. */
 struct ftli_cycle_known {
-    uint64_t tensor;
+    uint32_t slot, generation;
     uint32_t own;
 };
 

@@ -30,6 +30,7 @@ static bool is_last(struct ftli_link_log *log, uint64_t tail, uint64_t tensor)
  * the head. */
 void ftli_link_log_put(struct ftli_link_log *log, uint64_t tensor)
 {
+    tensor = ~tensor; /* a look for handles in memory takes it for none */
     uint64_t tail = ftli_u64_load_acquire(&log->tail);
     if (log->entries != NULL && is_last(log, tail, tensor))
         return;
@@ -51,7 +52,7 @@ uint64_t ftli_link_log_take(struct ftli_link_log *log)
         ftli_u64_exchange_acq_rel(&log->entries[head % FTLI_LINK_LOG_MOST], 0); /* pairs: link-log-entry */
     if (tensor != 0)
         ftli_u64_store_release(&log->head, head + 1); /* pairs: link-log */
-    return tensor;
+    return tensor != 0 ? ~tensor : 0;
 }
 
 bool ftli_link_log_lost(struct ftli_link_log *log)
