@@ -101,8 +101,7 @@ int ftli_drop_sampled(struct ftli_port *, struct ftli_header *, uint64_t next_id
 uint64_t ftli_sample_class(struct ftli_port *, struct ftli_header *, unsigned size_class, uint64_t bytes);
 /* The same of a size without a class: every one is shown to it. */
 uint64_t ftli_sample_other(struct ftli_port *, struct ftli_header *, uint64_t bytes);
-/* A port's next countdown of a tier or of a class, its first one too; 0: it is not sampled. */
-uint32_t ftli_sample_countdown(struct ftli_port *, unsigned tier);
+/* A port's next countdown of a class, its first one too; 0: it is not sampled. */
 uint32_t ftli_sample_class_countdown(struct ftli_port *, unsigned size_class);
 /* A sampled one is dropped, and the caller's: its death is counted, and its slot stands in its record again. Port NULL: none. */
 void ftli_sample_drop(struct ftl_runtime *, struct ftli_port *, struct ftli_header *);

@@ -18,6 +18,7 @@ static const struct ftli_control_word words[] = {
     {"tensors", "[json]", ftli_control_tensors},
     {"breakdown", "[json]", ftli_control_breakdown},
     {"profile", "heap|folded", ftli_control_profile},
+    {"set", "KEY VALUE", ftli_control_set},
 };
 
 void ftli_control_write(struct ftli_control_answer *answer, const char *bytes, size_t n)

@@ -26,6 +26,19 @@ static void say_supervision(struct ftl_runtime *runtime, struct ftli_control_ans
     SAY_COUNT(answer, s, lane_alarms);
 }
 
+static void say_tracking(struct ftl_runtime *runtime, struct ftli_control_answer *answer)
+{
+    struct ftli_sample_tracking tracking, *t = &tracking;
+    ftli_operator_read_tracking(runtime, t);
+    ftli_control_say(answer, "%-26s %llu\n", "tracking_level", (unsigned long long)t->level);
+    ftli_control_say(answer, "%-26s %llu\n", "tracking_sampled", (unsigned long long)t->sampled);
+    ftli_control_say(answer, "%-26s %llu\n", "tracking_rate_changes", (unsigned long long)t->rate_changes);
+    ftli_control_say(answer, "%-26s %llu\n", "tracking_over_target", (unsigned long long)t->over_target);
+    ftli_control_say(answer, "%-26s %llu\n", "tracking_stacks_paused", (unsigned long long)t->stacks_paused);
+    for (unsigned i = 0; i < FTLI_TRACKING_TIERS; i++)
+        ftli_control_say(answer, "tracking_rate_%-12u %.6f\n", i + 1, t->rates[i]);
+}
+
 /* list.NAME.FIELD, as in the JSON that telemetry publishes. */
 static void say_of(struct ftli_control_answer *answer, const char *list, const char *name, const char *field,
                    uint64_t count)
@@ -131,6 +144,7 @@ int ftli_control_stats(struct ftl_runtime *runtime, const char *arguments, ftl_w
     SAY_COUNT(answer, s, pressure);
     SAY_COUNT(answer, s, degraded);
     say_supervision(runtime, answer);
+    say_tracking(runtime, answer);
     say_lanes(runtime, answer);
     say_actors(runtime, answer);
     return FTL_OK;

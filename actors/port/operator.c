@@ -19,6 +19,21 @@ void ftli_operator_read_supervision(struct ftl_runtime *runtime, struct ftli_sam
     };
 }
 
+void ftli_operator_read_tracking(struct ftl_runtime *runtime, struct ftli_sample_tracking *out)
+{
+    struct ftli_tracking_figures figures;
+    ftli_tracking_read(&runtime->tracking, &figures);
+    *out = (struct ftli_sample_tracking){
+        .sampled = figures.sampled,
+        .rate_changes = figures.rate_changes,
+        .over_target = figures.times_over,
+        .stacks_paused = figures.stacks_paused,
+        .level = figures.level,
+    };
+    for (unsigned tier = 0; tier < FTLI_TRACKING_TIERS; tier++)
+        out->rates[tier] = figures.rates[tier];
+}
+
 void ftli_operator_read_lane(struct ftl_runtime *runtime, unsigned lane, struct ftli_sample_lane *out)
 {
     static const char *const names[FTLI_LANES] = {"emergency", "high", "normal", "background"};
@@ -64,6 +79,7 @@ void ftli_operator_read_sample(void *user, struct ftli_sample *out, struct ftli_
     struct ftl_runtime *runtime = user;
     ftli_runtime_read_stats(runtime, &out->stats);
     ftli_operator_read_supervision(runtime, &out->supervision);
+    ftli_operator_read_tracking(runtime, &out->tracking);
     for (unsigned lane = 0; lane < FTLI_LANES; lane++)
         ftli_operator_read_lane(runtime, lane, &out->lanes[lane]);
     out->actors = actors;

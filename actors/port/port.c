@@ -199,16 +199,14 @@ static void bind(struct ftli_port *port, struct ftl_runtime *runtime)
     port->seen_activity = 0; /* what the last runtime's tick saw is of another clock, maybe */
     port->seen_ns = ftli_kernel_now_ns(runtime->kernel);
     port->random = (uint64_t)(port->index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    for (unsigned tier = 0; tier <= FTLI_TRACKING_TIERS; tier++)
-        port->tier_countdown[tier] = ftli_sample_countdown(port, tier);
-    for (unsigned c = 1; c < FTLI_CLASSES; c++)
-        port->countdown[c] = ftli_sample_class_countdown(port, c);
+    ftli_port_draw(port);
     ftli_rack_init(&port->rack, runtime->device);
     port->rack.lane = port->index;
     memset(&port->stacks, 0, sizeof port->stacks); /* numbers of another runtime's sites */
     ftli_pointer_store_relaxed(&port->parcels[0], NULL);
     ftli_pointer_store_relaxed(&port->parcels[1], NULL);
-    ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
+    ftli_u64_store_relaxed(&port->time.before_ns, 0);
+    ftli_port_time_begin(port);
     ftli_u32_store_release(&port->runtime, runtime->number);
     ftli_u32_store_release(&port->gate, FTLI_GATE_OPEN);
 }
@@ -241,6 +239,7 @@ static void vacate(struct ftli_port *port, struct ftl_runtime *runtime, uint64_t
     (void)ftli_u32_load_acquire(&port->busy); /* pairs: port-busy; the last leave: all that the thread wrote is seen */
     ftli_u32_store_relaxed(&port->busy, 0);
     (void)ftli_rack_flush(&port->rack, runtime->device);
+    ftli_port_time_end(port);
     ftli_u64_store_release(&port->thread_ended_ns, now_ns);
     open_after_claim(port);
     ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
@@ -267,7 +266,7 @@ static struct ftli_port *take_vacant(struct ftl_runtime *runtime)
         struct ftli_port *port = &ports[i];
         if (ftli_u32_load_relaxed(&port->runtime) == runtime->number && take_in_state(port, FTLI_PORT_VACANT)) {
             if (ftli_u32_load_relaxed(&port->runtime) == runtime->number && hold_life(port)) {
-                ftli_u64_store_relaxed(&port->opened_cycles, ftli_clock_cycles());
+                ftli_port_time_begin(port);
                 return port;
             }
             ftli_u32_store_release(&port->state, FTLI_PORT_VACANT);
@@ -443,6 +442,33 @@ static uint32_t post_outboxes(struct ftl_runtime *runtime, struct ftli_port *con
     }
     if (any) /* at once: they have waited */
         ftli_actor_wake(runtime->cleanup.actor);
+    return left;
+}
+
+uint32_t ftli_port_visit(struct ftl_runtime *runtime, bool (*wanted)(const struct ftli_port *),
+                         void (*visit)(struct ftli_port *))
+{
+    struct ftli_port *shut[CLAIMS_MOST];
+    uint32_t n = 0, left = 0;
+    uint32_t count = ftli_port_count();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ftli_port *port = ftli_port_at(i, runtime->number);
+        if (port == NULL || !wanted(port) || ftli_u32_load_relaxed(&port->gate) == FTLI_GATE_CLOSED)
+            continue;
+        if (n < CLAIMS_MOST && shut_for_claim(port))
+            shut[n++] = port;
+        else
+            left++;
+    }
+    if (n != 0 && asymmetric)
+        (void)ftli_os_membarrier();
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_left_soon(shut[i]))
+            visit(shut[i]);
+        else
+            left++;
+        open_after_claim(shut[i]);
+    }
     return left;
 }
 

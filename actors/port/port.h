@@ -33,6 +33,16 @@ enum ftli_port_state {
     FTLI_PORT_TAKING = 4, /* one thread is between two of these */
 };
 
+/* Processor time of the threads that a port served. Taking a port makes no system call (a drop may take it), so a thread's time is asked for by
+ * whoever looks; at the first look it is what the thread ever had, but no more than has passed since. */
+struct ftli_thread_time {
+    ftli_atomic_u64 taken_ns; /* when the thread took it, by the clock */
+    ftli_atomic_u64 from_ns;  /* the thread's time then */
+    ftli_atomic_u64 seen_ns;  /* since then, at the last look; 0: nobody looked */
+    ftli_atomic_u64
+        before_ns; /* of those before it. One that ended before anybody looked: the time from taking to vacating */
+};
+
 struct ftli_port {
     FTLI_ALIGNED(64) ftli_atomic_u32 busy; /* the owner's; pairs: port-claim */
     ftli_atomic_u32 gate;                  /* the claimer's; pairs: port-claim */
@@ -62,6 +72,7 @@ struct ftli_port {
     struct ftli_rack rack;
     uint32_t tier_countdown[FTLI_TRACKING_TIERS + 1]; /* of those without a class, per tier; the last: of none */
     uint64_t random;                                  /* of the next countdown */
+    struct ftli_draws draws;                          /* the rates that the countdowns were drawn by */
     FTLI_ALIGNED(64) struct ftli_counters counters;   /* written by the owner, read by any */
     /* ---- not the owner's */
     FTLI_ALIGNED(64) ftli_atomic_u32 state;
@@ -71,8 +82,9 @@ struct ftli_port {
     uint64_t seen_activity; /* the claimer's */
     uint64_t seen_ns;
     ftli_atomic_u64 thread_ended_ns; /* when a thread of it was last seen to be gone; 0: never */
-    ftli_atomic_u64 opened_cycles;   /* when the thread took it: for the share of time that tracking takes */
     struct ftli_stack_memory stacks; /* the owner's */
+    struct ftli_thread_time time;
+    ftli_atomic_u32 rates_epoch; /* of `draws` */
     struct ftli_event_ring ring;
 };
 
@@ -184,6 +196,18 @@ FTLI_INLINE struct ftli_port *ftli_port_find(uint32_t runtime)
     return FTLI_LIKELY(ftli_thread.runtime == runtime) ? ftli_thread.port : NULL;
 }
 struct ftli_port *ftli_port_acquire(struct ftl_runtime *);
+
+/* All its countdowns anew, by the rates that are published. By who is alone behind the gate: bind, or a claimer. */
+void ftli_port_draw(struct ftli_port *);
+/* Ports that draw by rates of before draw by those that are published; by anybody. Returns how many could not be claimed. */
+uint32_t ftli_port_draw_all(struct ftl_runtime *);
+/* Behind the shut gates of the ports that are wanted, with nobody inside; by anybody. Returns how many are to be tried again. */
+uint32_t ftli_port_visit(struct ftl_runtime *, bool (*wanted)(const struct ftli_port *),
+                         void (*visit)(struct ftli_port *));
+/* A thread takes the port; it is gone; what all of them had so far. */
+void ftli_port_time_begin(struct ftli_port *);
+void ftli_port_time_end(struct ftli_port *);
+uint64_t ftli_port_time_ns(struct ftli_port *);
 
 /* How many headers the fast paths may look at, and what time it is, once more; the owner's. */
 void ftli_port_learn(struct ftli_port *);

@@ -22,7 +22,9 @@ static void attach(struct ftl_runtime *runtime, const struct ftli_topology_route
     if (from->kind == FTLI_ROUTE_PRESSURE)
         chain(&runtime->gauge.routes[from->event], route);
     else if (from->kind == FTLI_ROUTE_OWN && find(runtime, from->source) == runtime->cleanup_actor)
-        chain(&runtime->cleanup.completed, route); /* the one event of the only one of ours that has any */
+        chain(&runtime->cleanup.completed, route); /* the one event that it has */
+    else if (from->kind == FTLI_ROUTE_OWN && find(runtime, from->source) == runtime->tracking_actor)
+        chain(&runtime->tracking.over_target, route); /* as well */
 }
 
 static void make(struct ftl_runtime *runtime, const struct ftli_topology_route *from, ftli_route *route)

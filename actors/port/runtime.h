@@ -29,8 +29,6 @@ enum ftli_runtime_state {
     FTLI_RUNTIME_CLOSED = 4,
 };
 
-enum { FTLI_TIER_LOOK = FTLI_TRACKING_TIERS + 1 };
-
 /* News that were refused, for who subscribed; told a tenth of a second apart. */
 struct ftli_refusals {
     ftli_atomic_u64 count; /* since the last that was told */
@@ -48,7 +46,9 @@ struct ftl_runtime {
     struct ftli_topology *topology;
     ftli_kernel *kernel;
     uint64_t opened_ns;
-    ftli_atomic_u32 stamp_ms; /* coarse time since open; moved by the tick and by slow paths */
+    uint64_t opened_cycles, opened_system_ns; /* both at once: how many cycles are a nanosecond */
+    uint32_t clock_cycles;                    /* that a look at the counter takes itself */
+    ftli_atomic_u32 stamp_ms;                 /* coarse time since open; moved by the tick and by slow paths */
     struct ftli_table table;
     struct ftli_device *device;
     struct ftli_device *kept; /* after close: pointers into it are out */
@@ -60,7 +60,7 @@ struct ftl_runtime {
     struct ftli_labels labels;
     struct ftli_scopes scopes;
     struct ftli_sampling sampling;
-    uint8_t tier_of_class[FTLI_COUNTED_CLASSES]; /* FTLI_TIER_LOOK: some sizes of it are recorded each */
+    uint8_t tier_of_class[FTLI_COUNTED_CLASSES]; /* FTLI_RATE_LOOK: some sizes of it are recorded each */
     bool refuse_pinned;
     struct ftli_allocation allocation;
     struct ftli_cleanup cleanup;

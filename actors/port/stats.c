@@ -65,7 +65,7 @@ static uint64_t metadata_bytes(struct ftl_runtime *runtime, const struct ftli_de
 {
     return device->metadata + ftli_table_committed_bytes(&runtime->table) +
            ftli_scopes_metadata_bytes(&runtime->scopes) + ftli_labels_metadata_bytes(&runtime->labels) +
-           ftli_port_metadata_bytes(runtime->number) + runtime->tracking.events_bytes +
+           ftli_port_metadata_bytes(runtime->number) + ftli_u64_load_relaxed(&runtime->tracking.events_bytes) +
            ftli_sites_used_bytes(runtime->tracking.sites) + ftli_parcels_metadata_bytes(&runtime->cleanup) +
            ftli_quotas_metadata_bytes(&runtime->leak_detection.quotas);
 }

@@ -96,6 +96,20 @@ static void put_supervision(struct ftli_json_text *text, const struct ftli_sampl
     ftli_json_put_number(text, "lane_alarms", s->lane_alarms);
 }
 
+static void put_tracking(struct ftli_json_text *text, const struct ftli_sample_tracking *t)
+{
+    char key[] = "tracking_rate_1";
+    ftli_json_put_number(text, "tracking_level", t->level);
+    ftli_json_put_number(text, "tracking_sampled", t->sampled);
+    ftli_json_put_number(text, "tracking_rate_changes", t->rate_changes);
+    ftli_json_put_number(text, "tracking_over_target", t->over_target);
+    ftli_json_put_number(text, "tracking_stacks_paused", t->stacks_paused);
+    for (unsigned i = 0; i < 4; i++, key[sizeof key - 2]++) {
+        ftli_json_put_key(text, key);
+        ftli_json_put_share(text, t->rates[i]);
+    }
+}
+
 /* The next object of a list, which begins with its name. */
 static void begin_named(struct ftli_json_text *text, uint32_t index, const char *name)
 {
@@ -143,6 +157,7 @@ size_t ftli_telemetry_json(const char *runtime, uint64_t time_ns, const struct f
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         put_field(&text, &sample->stats, &fields[i]);
     put_supervision(&text, &sample->supervision);
+    put_tracking(&text, &sample->tracking);
     ftli_json_put_key(&text, "lanes");
     ftli_json_put(&text, "[", 1);
     for (uint32_t i = 0; i < FTLI_LANES; i++)

@@ -15,6 +15,12 @@ struct ftli_sample_supervision {
     uint64_t receives_overdue, drops_overdue, scopes_overdue, lane_alarms;
 };
 
+/* Tracking: how many tensors it has sampled, at which rates it does now, and what it thought of its cost. */
+struct ftli_sample_tracking {
+    uint64_t sampled, rate_changes, over_target, stacks_paused, level;
+    double rates[4]; /* by tier; 0 of one that there is not */
+};
+
 /* Drops that were completed by message, by the lane they took. */
 struct ftli_sample_lane {
     const char *name;
@@ -32,6 +38,7 @@ struct ftli_sample_actor {
 struct ftli_sample {
     ftl_stats stats;
     struct ftli_sample_supervision supervision;
+    struct ftli_sample_tracking tracking;
     struct ftli_sample_lane lanes[FTLI_LANES];
     const struct ftli_sample_actor *actors; /* actor_count of them */
     uint32_t actor_count;

@@ -6,26 +6,41 @@
 
 #include <fettle/fettle.h>
 
+#include "actors/tracking/adapt.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/os.h"
-#include "runtime/kernel/route.h"
+#include "runtime/kernel/kernel.h"
 
 #define ROUNDS_MOST 4096 /* of one collection: writers that never pause do not hold a reader up for ever */
+
+int ftli_tracking_make_ring(struct ftli_tracking *tracking)
+{
+    const struct ftli_tracking_settings *settings = tracking->world.settings;
+    if (tracking->events != NULL)
+        return FTL_OK;
+    size_t page = ftli_os_page_bytes();
+    size_t bytes = (settings->events * sizeof *tracking->events + page - 1) / page * page;
+    struct ftli_event_record *events = ftli_os_reserve(bytes, page);
+    if (events == NULL)
+        return FTL_ENOMEM;
+    tracking->events = events;
+    ftli_u64_store_relaxed(&tracking->events_bytes, bytes);
+    ftli_u32_store_release(&tracking->has_ring, 1); /* pairs: tracking-ring */
+    return FTL_OK;
+}
 
 int ftli_tracking_init(struct ftli_tracking *tracking, const struct ftli_tracking_world *world)
 {
     memset(tracking, 0, sizeof *tracking);
     tracking->world = *world;
-    if (world->settings->level <= FTLI_TRACKING_MINIMAL)
-        return FTL_OK;
-    size_t page = ftli_os_page_bytes();
-    size_t bytes = (world->settings->events * sizeof *tracking->events + page - 1) / page * page;
-    tracking->events = ftli_os_reserve(bytes, page);
-    if (tracking->events == NULL)
-        return FTL_ENOMEM;
-    tracking->events_bytes = bytes;
     tracking->capacity = world->settings->events;
     ftli_stacks_prepare();
-    int status = ftli_sites_open(world->settings->sites, &tracking->sites);
+    tracking->target = world->settings->target;
+    ftli_u32_store_relaxed(&tracking->level, world->settings->level);
+    ftli_tracking_begin_level(tracking);
+    int status = world->settings->sites == 0 ? FTL_OK : ftli_sites_open(world->settings->sites, &tracking->sites);
+    if (status == FTL_OK && world->settings->level > FTLI_TRACKING_MINIMAL)
+        status = ftli_tracking_make_ring(tracking);
     if (status != FTL_OK)
         ftli_tracking_fini(tracking);
     return status;
@@ -34,11 +49,11 @@ int ftli_tracking_init(struct ftli_tracking *tracking, const struct ftli_trackin
 void ftli_tracking_fini(struct ftli_tracking *tracking)
 {
     if (tracking->events != NULL)
-        ftli_os_release(tracking->events, tracking->events_bytes);
+        ftli_os_release(tracking->events, ftli_u64_load_relaxed(&tracking->events_bytes));
     ftli_sites_close(tracking->sites);
+    ftli_u32_store_release(&tracking->has_ring, 0);
     tracking->events = NULL;
     tracking->sites = NULL;
-    tracking->capacity = 0;
 }
 
 void ftli_tracking_attach(struct ftli_tracking *tracking, ftli_actor *actor)
@@ -48,7 +63,7 @@ void ftli_tracking_attach(struct ftli_tracking *tracking, ftli_actor *actor)
 
 void ftli_tracking_note(struct ftli_tracking *tracking)
 {
-    if (tracking->actor != NULL && tracking->capacity != 0)
+    if (tracking->actor != NULL && ftli_u32_load_relaxed(&tracking->has_ring) != 0)
         ftli_actor_run_within(tracking->actor, FTLI_TRACKING_TICK_NS);
 }
 
@@ -56,7 +71,7 @@ void ftli_tracking_note(struct ftli_tracking *tracking)
 static uint64_t collect(struct ftli_tracking *tracking)
 {
     uint64_t collected = 0;
-    for (unsigned round = 0; tracking->capacity != 0 && round < ROUNDS_MOST; round++) {
+    for (unsigned round = 0; tracking->events != NULL && round < ROUNDS_MOST; round++) {
         uint32_t at = (uint32_t)(ftli_u64_load_relaxed(&tracking->taken) % tracking->capacity);
         uint32_t n = tracking->world.take_events(tracking->world.user, tracking->events + at, tracking->capacity - at);
         if (n == 0)
@@ -80,25 +95,48 @@ uint32_t ftli_tracking_events(struct ftli_tracking *tracking, struct ftli_event_
     return count;
 }
 
+void ftli_tracking_measure(struct ftli_tracking *tracking, struct ftli_tracking_load *load,
+                           struct ftli_controller_measure *out)
+{
+    memset(load, 0, sizeof *load);
+    tracking->world.read_load(tracking->world.user, load);
+    *out = (struct ftli_controller_measure){
+        .events = load->sampled, .spent_ns = load->tracking_ns, .thread_ns = load->thread_ns};
+    if (tracking->actor == NULL)
+        return;
+    ftli_actor_figures actor;
+    ftli_actor_read(tracking->actor, &actor);
+    out->spent_ns += actor.busy_ns;
+    out->now_ns = ftli_kernel_now_ns(ftli_actor_kernel(tracking->actor));
+}
+
 void ftli_tracking_read(struct ftli_tracking *tracking, struct ftli_tracking_figures *out)
 {
-    struct ftli_tracking_load load = {0};
+    struct ftli_tracking_load load;
+    struct ftli_controller_measure now;
     struct ftli_tracking_figures figures = {0};
-    tracking->world.read_load(tracking->world.user, &load);
+    ftli_tracking_measure(tracking, &load, &now);
     figures.events = ftli_u64_load_acquire(&tracking->taken);
     figures.kept = figures.events < tracking->capacity ? figures.events : tracking->capacity;
     figures.lost = load.events_lost;
     figures.header_bytes = load.live * FTLI_TRACKING_HEADER_BYTES;
-    figures.ring_bytes = load.ring_bytes + tracking->events_bytes + ftli_sites_used_bytes(tracking->sites);
-    if (load.thread_cycles != 0)
-        figures.time_overhead = (double)load.tracking_cycles / (double)load.thread_cycles;
+    figures.ring_bytes =
+        load.ring_bytes + ftli_u64_load_relaxed(&tracking->events_bytes) + ftli_sites_used_bytes(tracking->sites);
+    figures.own_busy_ns = now.spent_ns - load.tracking_ns;
+    figures.sampled = load.sampled;
+    uint64_t spent_ns = now.spent_ns - ftli_u64_load_relaxed(&tracking->begun_spent_ns);
+    uint64_t thread_ns = now.thread_ns - ftli_u64_load_relaxed(&tracking->begun_thread_ns);
+    figures.level = ftli_u32_load_relaxed(&tracking->level);
+    if (thread_ns != 0 && thread_ns <= now.thread_ns && spent_ns <= now.spent_ns &&
+        figures.level > FTLI_TRACKING_MINIMAL)
+        figures.time_overhead = (double)spent_ns / (double)thread_ns;
     if (load.live_bytes != 0)
         figures.memory_overhead = (double)figures.header_bytes / (double)load.live_bytes;
-    if (tracking->actor != NULL) {
-        ftli_actor_figures actor;
-        ftli_actor_read(tracking->actor, &actor);
-        figures.own_busy_ns = actor.busy_ns;
-    }
+    figures.rate_changes = ftli_u64_load_relaxed(&tracking->rate_changes);
+    figures.times_over = ftli_u64_load_relaxed(&tracking->times_over);
+    figures.stacks_paused = ftli_u32_load_relaxed(&tracking->stacks_paused);
+    for (unsigned tier = 0; tier < FTLI_TRACKING_TIERS; tier++)
+        figures.rates[tier] = ftli_weight_rate(ftli_u32_load_relaxed(&tracking->rates.codes[tier]));
     *out = figures;
 }
 
@@ -113,11 +151,23 @@ static void on_update(struct ftli_tracking *tracking, ftli_route *route)
     ftli_route_end(route, seen);
 }
 
+/* Whoever has the token at this moment leaves it to the next tick. */
+static void on_sample_less(struct ftli_tracking *tracking, ftli_context *context, ftli_route *route)
+{
+    uint64_t seen = ftli_route_begin(route);
+    tracking->is_less_wanted = true;
+    ftli_actor_run_within(ftli_self(context), 0);
+    ftli_route_end(route, seen);
+}
+
 static int on_message(void *state, ftli_context *context, ftli_message *message)
 {
-    (void)context;
-    if (message->flags == FTLI_ROUTE_FLAG && message->type == FTLI_TRACKING_UPDATE)
+    if (message->flags != FTLI_ROUTE_FLAG)
+        return FTL_OK;
+    if (message->type == FTLI_TRACKING_UPDATE)
         on_update(state, ftli_route_of(message));
+    else if (message->type == FTLI_TRACKING_SAMPLE_LESS)
+        on_sample_less(state, context, ftli_route_of(message));
     return FTL_OK;
 }
 
@@ -125,13 +175,15 @@ static int on_message(void *state, ftli_context *context, ftli_message *message)
 static int on_tick(void *state, ftli_context *context)
 {
     struct ftli_tracking *tracking = state;
-    uint64_t collected = 1;
+    uint64_t again_ns = FTLI_TRACKING_TICK_NS;
     if (ftli_token_try_take(&tracking->token)) {
-        collected = collect(tracking);
+        uint64_t collected = collect(tracking);
+        again_ns = ftli_tracking_adapt(tracking, ftli_now_ns(context));
         ftli_token_release(&tracking->token);
+        again_ns = collected != 0 && again_ns > FTLI_TRACKING_TICK_NS ? FTLI_TRACKING_TICK_NS : again_ns;
     }
-    if (collected != 0)
-        ftli_actor_run_within(ftli_self(context), FTLI_TRACKING_TICK_NS);
+    if (again_ns != FTLI_NEVER_NS)
+        ftli_actor_run_within(ftli_self(context), again_ns);
     return FTL_OK;
 }
 

@@ -13,12 +13,15 @@
 #include "actors/tracking/list.h"
 #include "actors/tracking/modules.h"
 #include "actors/tracking/profile.h"
-#include "actors/tracking/settings.h"
+#include "actors/tracking/controller.h"
+#include "actors/tracking/sampling.h"
 #include "actors/tracking/site.h"
 #include "actors/tracking/stack.h"
-#include "runtime/base/random.h"
 #include "runtime/kernel/actor.h"
+#include "runtime/kernel/route.h"
 #include "runtime/kernel/token.h"
+
+struct ftli_events;
 
 #define FTLI_COUNTED_CLASSES 53 /* of allocation's size classes, 0: whole pages, or a view */
 
@@ -111,49 +114,21 @@ FTLI_INLINE bool ftli_event_ring_publish(struct ftli_event_ring *ring)
 /* Up to n events out; by one reader at a time. */
 uint32_t ftli_event_ring_take(struct ftli_event_ring *, struct ftli_event_record *out, uint32_t n);
 
-/* Rates as a port uses them: one in `period` of each tier is sampled, by countdown. 0: none.
- * The period is a whole number or, by `longer` / 2^32 chance, one more: so the mean is 1 / rate exactly. */
-struct ftli_sampling {
-    uint32_t tiers;
-    uint64_t up_to_bytes[FTLI_TRACKING_TIERS];
-    uint32_t period[FTLI_TRACKING_TIERS];
-    uint32_t longer[FTLI_TRACKING_TIERS];
-    uint32_t weight[FTLI_TRACKING_TIERS]; /* of a sampled one, as in its record */
-    uint64_t every_one_from_bytes;        /* UINT64_MAX: not at all */
-};
-
-/* What a level does: none and minimal sample nothing; standard the rates as given; detailed twice them, 50 % at most;
- * debug every tensor. */
-void ftli_sampling_from(struct ftli_sampling *, const struct ftli_tracking_settings *);
-/* The tier of a size; FTLI_TRACKING_TIERS: of none. */
-unsigned ftli_sampling_tier(const struct ftli_sampling *, uint64_t bytes);
-/* How many of the tier until the next one that is sampled, that one included; 0: none ever. A port's first countdown is
- * one of these as well. Uniform over 1 .. 2 period - 1, so that no rhythm of the program meets the same tensor always. */
-/* Its random numbers are those of a linear congruential generator modulo 2^64 (Knuth's MMIX), of which the upper half counts. */
-FTLI_INLINE uint32_t ftli_sampling_countdown(const struct ftli_sampling *sampling, unsigned tier, uint64_t *random)
-{
-    uint64_t bits = *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    uint32_t period = sampling->period[tier];
-    if (FTLI_UNLIKELY(period == 0))
-        return 0;
-    period += (uint32_t)bits < sampling->longer[tier];
-    return 1 + (uint32_t)((bits >> 32) * (2 * (uint64_t)period - 1) >> 32);
-}
-
 /* ---- the actor ------------------------------------------------------------------------------------------------------
  *
- * Every 100 ms, while events come, the actor empties the ports' rings into its own ring of the last `events` ones. It is armed
- * by ftli_tracking_note; it stops by itself. A level that samples nothing has no ring.
+ * Every 100 ms, while events come, the actor empties the ports' rings into its own ring of the last `events` ones, and looks at what
+ * tracking costs (controller.h). It is armed by ftli_tracking_note; it stops by itself. A runtime whose level never sampled anything has no ring.
  */
 
-enum { FTLI_TRACKING_UPDATE = 1 }; /* of a route: the rings are emptied now */
+enum { FTLI_TRACKING_UPDATE = 1, FTLI_TRACKING_SAMPLE_LESS = 2 }; /* of routes: the rings are emptied now; adapt.c */
 enum { FTLI_TRACKING_TICK_NS = 100 * 1000 * 1000 };
 enum { FTLI_TRACKING_HEADER_BYTES = 12 }; /* what tracking keeps in each tensor's header: record and stamp */
 
 /* What tracking costs the program, and what there is to track. */
 struct ftli_tracking_load {
-    uint64_t tracking_cycles; /* sum over the ports */
-    uint64_t thread_cycles;   /* sum over the ports' threads: since each took its port */
+    uint64_t tracking_ns; /* that the ports' threads spent in tracking's code */
+    uint64_t thread_ns;   /* processor time of those threads, since each took its port */
+    uint64_t sampled;     /* tensors, ever */
     uint64_t live, live_bytes;
     uint64_t events_lost; /* sum over the ports' rings */
     uint64_t ring_bytes;  /* of the ports' rings */
@@ -165,18 +140,34 @@ struct ftli_tracking_world {
     uint32_t (*take_events)(void *user, struct ftli_event_record *out, uint32_t n);
     void (*read_load)(void *user, struct ftli_tracking_load *out);
     void *user;
+    /* All ports draw by the rates that are published. How many could not be had, and are to be asked again. NULL: there are none. */
+    uint32_t (*apply_rates)(void *user);
+    struct ftli_events *events; /* NULL: nobody is told */
+    bool adapts;                /* what is measured is time that passes: rates may follow it */
 };
 
 struct ftli_tracking {
     struct ftli_tracking_world world;
-    struct ftli_sites *sites;         /* NULL: nothing is sampled */
-    ftli_atomic_u32 stacks_paused;    /* not 0: no stacks are taken, but for those of `stacks: all` */
-    ftli_actor *actor;                /* NULL until attached: events are then taken by who reads them */
+    struct ftli_sites *sites;      /* NULL: the topology has no tracking */
+    ftli_actor *actor;             /* NULL until attached: events are then taken by who reads them */
+    struct ftli_rates rates;       /* read by ports */
+    ftli_atomic_u32 stacks_paused; /* 1: over target, no stacks are taken for a while, but for those of `stacks: all` */
+    ftli_atomic_u32 level;
+    ftli_route *over_target;      /* NULL: nobody is told */
+    ftli_atomic_u64 rate_changes; /* ever */
+    ftli_atomic_u64 times_over;
+    ftli_atomic_u32 has_ring; /* something was sampled, or may be */
+    uint32_t capacity;
     ftli_token token;                 /* over what follows */
     struct ftli_event_record *events; /* the last `capacity`, event k at k % capacity; NULL: none are kept */
-    uint32_t capacity;
-    size_t events_bytes;   /* of the mapping */
-    ftli_atomic_u64 taken; /* events ever taken; moved under the token */
+    ftli_atomic_u64 events_bytes;     /* of the mapping */
+    ftli_atomic_u64 taken;            /* events ever taken; moved under the token */
+    struct ftli_controller controller;
+    ftli_atomic_u64 begun_spent_ns, begun_thread_ns; /* when the level was set; read by any */
+    double target;                                   /* as the topology or who set it says */
+    uint64_t paused_until_ns;                        /* 0: stacks are taken */
+    bool is_less_wanted;                             /* a route said so while somebody had the token */
+    bool is_pending;                                 /* some port has other rates still */
 };
 
 extern const ftli_actor_operations ftli_tracking_operations;
@@ -193,15 +184,25 @@ void ftli_tracking_note(struct ftli_tracking *);
 uint32_t ftli_tracking_events(struct ftli_tracking *, struct ftli_event_record *out, uint32_t n);
 
 struct ftli_tracking_figures {
-    double time_overhead;   /* share of the calling threads' time */
+    double
+        time_overhead; /* what tracking spent over what the calling threads had, of processor time, since the level was set */
     double memory_overhead; /* bytes in headers / live bytes; 0 without live bytes */
     uint64_t events;        /* ever taken */
     uint64_t kept, lost;
     uint64_t header_bytes; /* 12 a live tensor: all that grows with the program */
     uint64_t ring_bytes;   /* fixed: the actor's and the ports' */
-    uint64_t own_busy_ns;  /* of the actor, on service threads */
+    uint64_t own_busy_ns;  /* of the actor, on service threads; in the time overhead */
+    uint64_t sampled, rate_changes, times_over;
+    uint32_t level, stacks_paused;
+    double rates[FTLI_TRACKING_TIERS]; /* in use */
 };
 /* Any thread; waits for nobody. */
 void ftli_tracking_read(struct ftli_tracking *, struct ftli_tracking_figures *out);
+
+/* While it runs, by any thread; waits for who has the token. What was so before, in *was.
+ * FTL_ENOMEM: no memory for the ring of events. */
+int ftli_tracking_set_level(struct ftli_tracking *, uint32_t level, uint32_t *was);
+void ftli_tracking_set_target(struct ftli_tracking *, double target, double *was);
+const char *ftli_tracking_level_name(uint32_t level);
 
 #endif

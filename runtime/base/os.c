@@ -217,6 +217,29 @@ uint64_t ftli_os_thread_cpu_ns(void)
     return ftli_clock_read_ns_(CLOCK_THREAD_CPUTIME_ID);
 }
 
+/* The lock word of a robust mutex is its owner's number and two flags: the kernel, which tells of its death, wants it so (futex(2)). */
+uint32_t ftli_os_mutex_owner(const pthread_mutex_t *mutex)
+{
+#if defined __GLIBC__
+    const volatile int *word = &mutex->__data.__lock;
+    return (uint32_t)*word & FUTEX_TID_MASK;
+#else
+    (void)mutex;
+    return 0;
+#endif
+}
+
+/* Linux's clocks of threads: the number's complement, a bit that says thread, and the scheduler's own time (as pthread_getcpuclockid
+ * makes them, which wants a pthread_t that may be gone). */
+bool ftli_os_cpu_ns_of(uint32_t thread_number, uint64_t *out)
+{
+    struct timespec t;
+    if (thread_number == 0 || clock_gettime((clockid_t)(~thread_number << 3 | 6), &t) != 0)
+        return false;
+    *out = (uint64_t)t.tv_sec * FTLI_NS_PER_S + (uint64_t)t.tv_nsec;
+    return true;
+}
+
 void ftli_os_entropy(void *into, size_t bytes)
 {
     unsigned char *cursor = into;

@@ -9,6 +9,7 @@
 #ifndef FTLI_RUNTIME_BASE_OS_H
 #define FTLI_RUNTIME_BASE_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,6 +83,11 @@ uint64_t ftli_os_available_bytes(void);
 uint64_t ftli_os_cgroup_limit_bytes(const char *root, const char *path); /* UINT64_MAX: none on the way up */
 uint64_t ftli_os_memory_bytes(void);                                     /* physical */
 uint64_t ftli_os_thread_cpu_ns(void);                                    /* processor time of the calling thread */
+
+/* The system's number of the thread that holds a robust mutex, by any thread; 0: none does, or it cannot be told here. */
+uint32_t ftli_os_mutex_owner(const pthread_mutex_t *);
+/* Processor time of any thread of this process. False: it is not there (any more). */
+bool ftli_os_cpu_ns_of(uint32_t thread_number, uint64_t *out);
 
 /* Fills the buffer with random bytes of the system's, for seeds of what is not simulated. */
 void ftli_os_entropy(void *into, size_t bytes);

@@ -193,7 +193,7 @@ Test(control, retry_of_what_is_no_handle)
 
 Test(control, what_is_no_word_of_it)
 {
-    static const char *const none[] = {"", "stat", "statss", "check ", "set actors.tracking.level debug", "\x01\xff"};
+    static const char *const none[] = {"", "stat", "statss", "check ", "sett actors.tracking.level debug", "\x01\xff"};
     ftl_runtime *runtime = open_simulated(NULL);
     for (unsigned i = 0; i < sizeof none / sizeof none[0]; i++) {
         cr_assert_eq(ask(runtime, none[i], &text), FTL_ENOTSUP, "\"%s\"", none[i]);
@@ -241,5 +241,78 @@ Test(control, tensors_and_breakdown_say_what_is_live)
     cr_expect_eq(ask(runtime, "breakdown 1", &text), FTL_EINVAL);
     text.stop_after = 1;
     cr_expect_eq(ask(runtime, "tensors", &text), FTL_OK);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, set_changes_levels_and_targets)
+{
+    ftl_runtime *runtime = open_simulated(NULL);
+    cr_assert_eq(ask(runtime, "set actors.tracking.level detailed", &text), FTL_OK, "%s", ftl_last_error());
+    cr_expect_str_eq(text.bytes, "actors.tracking.level was standard, is detailed\n");
+    cr_assert_eq(ask(runtime, "set  actors.tracking.target   3%", &text), FTL_OK, "%s", ftl_last_error());
+    cr_expect_str_eq(text.bytes, "actors.tracking.target was 2%, is 3%\n");
+    cr_assert_eq(ask(runtime, "stats", &text), FTL_OK);
+    cr_expect(says("\ntracking_level             3\n"), "%s", text.bytes);
+    cr_expect(says("\ntracking_rate_1            0.200000\n"), "%s", text.bytes);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+Test(control, set_refuses_what_cannot_be)
+{
+    static const struct {
+        const char *request, *why;
+    } rows[] = {
+        {"set", "expected a key and a value, such as actors.tracking.level detailed"},
+        {"set actors.tracking.level", "expected a key and a value"},
+        {"set actors.tracking.level off", "actors.tracking.level: \"off\" means nothing here; say none"},
+        {"set actors.tracking.level detaild", "did you mean detailed?"},
+        {"set actors.tracking.target 3", "actors.tracking.target: \"3\" is not a share; expected a percentage such as"},
+        {"set actors.tracking.target 300%", "actors.tracking.target: "},
+        {"set actors.tracking.target 1%\nactors.tracking.level: none", "no plain word"},
+        {"set actors.tracking.events 100", "\"actors.tracking.events\" cannot be changed while it runs; what can is "
+                                           "actors.tracking.level, actors.tracking.target"},
+        {"set nothing at all", "\"nothing\" cannot be changed while it runs"},
+    };
+    ftl_runtime *runtime = open_simulated(NULL);
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cr_assert_eq(ask(runtime, rows[i].request, &text), FTL_EINVAL, "%s", rows[i].request);
+        cr_expect(strstr(ftl_last_error(), rows[i].why) != NULL, "%s: %s", rows[i].request, ftl_last_error());
+        cr_expect_eq(text.n, 0);
+    }
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    runtime = open_simulated("actors: {tracking: none}\n");
+    cr_expect_eq(ask(runtime, "set actors.tracking.level debug", &text), FTL_ENOTSUP);
+    cr_expect(strstr(ftl_last_error(), "no tracking") != NULL, "%s", ftl_last_error());
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+static uint64_t sampled_of(ftl_runtime *runtime, unsigned n)
+{
+    struct ftli_totals before, after;
+    ftli_runtime_totals(runtime, &before);
+    for (unsigned i = 0; i < n; i++)
+        cr_assert_eq(ftl_tensor_drop(new_bytes(runtime, 100, NULL)), FTL_OK);
+    ftli_runtime_totals(runtime, &after);
+    return after.sampled - before.sampled;
+}
+
+/* A port counts down to its next sample: what it counts by is changed at once, whatever it was before. */
+Test(control, a_level_that_was_set_is_used_at_once)
+{
+    ftl_runtime *runtime = open_simulated("actors.tracking.level: none");
+    cr_expect_eq(sampled_of(runtime, 1000), 0);
+    cr_assert_eq(ask(runtime, "set actors.tracking.level debug", &text), FTL_OK, "%s", ftl_last_error());
+    cr_expect_eq(sampled_of(runtime, 1000), 1000);
+    cr_assert_eq(ask(runtime, "set actors.tracking.level standard", &text), FTL_OK, "%s", ftl_last_error());
+    cr_expect_float_eq((double)sampled_of(runtime, 10000), 1000, 150);
+    ftl_tensor sampled[100];
+    cr_assert_eq(ask(runtime, "set actors.tracking.level debug", &text), FTL_OK);
+    for (unsigned i = 0; i < 100; i++)
+        sampled[i] = new_bytes(runtime, 100, NULL);
+    cr_assert_eq(ask(runtime, "set actors.tracking.level none", &text), FTL_OK, "%s", ftl_last_error());
+    for (unsigned i = 0; i < 100; i++)
+        cr_assert_eq(ftl_tensor_drop(sampled[i]), FTL_OK);
+    cr_expect_eq(sampled_of(runtime, 1000), 0);
+    cr_assert_eq(ask(runtime, "check", &text), FTL_OK, "%s", text.bytes);
     cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }

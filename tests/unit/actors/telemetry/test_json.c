@@ -50,13 +50,14 @@ Test(telemetry_json, every_field_under_its_own_name)
     expect_field("\"generation_wraps\":35,");
     expect_field("\"pressure\":3,");
     expect_field(",\"degraded\":4294967295,\"retries\":0,");
-    expect_field(",\"lane_alarms\":0,\"lanes\":[{\"name\":\"emergency\",\"completed\":0,");
+    expect_field(",\"lane_alarms\":0,\"tracking_level\":0,\"tracking_sampled\":0,");
+    expect_field(",\"tracking_rate_4\":0.000000000,\"lanes\":[{\"name\":\"emergency\",\"completed\":0,");
     expect_field("}],\"actors\":[]}");
     /* Each of the 35 eight-byte fields stands there with its own number or share, none twice. */
     unsigned keys = 0;
     for (const char *at = text; (at = strstr(at, "\":")) != NULL; at += 2)
         keys++;
-    cr_expect_eq(keys, 35 + 2 + 2 + 9 + 2 + 4 * 5);
+    cr_expect_eq(keys, 35 + 2 + 2 + 9 + 9 + 2 + 4 * 5);
 }
 
 Test(telemetry_json, at_its_longest_it_fits)
@@ -67,6 +68,9 @@ Test(telemetry_json, at_its_longest_it_fits)
     struct ftli_sample sample = sample_with(&stats);
     struct ftli_sample_actor actor;
     memset(&sample.supervision, 0xff, sizeof sample.supervision);
+    memset(&sample.tracking, 0xff, sizeof sample.tracking);
+    for (unsigned i = 0; i < 4; i++)
+        sample.tracking.rates[i] = -999999999.0;
     memset(&actor, 0xff, sizeof actor);
     actor.name = name;
     actor.state = "restarting";

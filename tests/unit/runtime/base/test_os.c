@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,4 +239,45 @@ Test(os, deadlines_stop_at_never)
     cr_expect_eq(ftli_deadline_ns(FTLI_NEVER_NS - 1, 2), FTLI_NEVER_NS);
     cr_expect_leq(ftli_clock_coarse_ns(), ftli_clock_now_ns());
     cr_expect_neq(ftli_clock_cycles(), 0);
+}
+
+static void *hold(void *mutex)
+{
+    ftli_atomic_u32 *held = mutex; /* in front of the mutex */
+    (void)pthread_mutex_lock((pthread_mutex_t *)(void *)((char *)mutex + 64));
+    ftli_u32_store_release(held, 1);
+    while (ftli_u32_load_acquire(held) == 1)
+        (void)ftli_os_wait(held, 1, ftli_clock_now_ns() + 1000000);
+    return NULL;
+}
+
+Test(os, the_time_of_the_thread_that_holds_a_robust_mutex)
+{
+    static _Alignas(64) char place[64 + sizeof(pthread_mutex_t)];
+    pthread_mutex_t *mutex = (pthread_mutex_t *)(void *)(place + 64);
+    ftli_atomic_u32 *held = (ftli_atomic_u32 *)(void *)place;
+    pthread_mutexattr_t attributes;
+    pthread_t thread;
+    uint64_t first_ns, then_ns, nobody_ns = 5;
+    cr_assert_eq(pthread_mutexattr_init(&attributes), 0);
+    cr_assert_eq(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST), 0);
+    cr_assert_eq(pthread_mutex_init(mutex, &attributes), 0);
+    cr_expect_eq(ftli_os_mutex_owner(mutex), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, hold, place), 0);
+    while (ftli_u32_load_acquire(held) == 0)
+        sched_yield();
+    uint32_t owner = ftli_os_mutex_owner(mutex);
+    cr_assert_neq(owner, 0);
+    cr_expect_neq(owner, (uint32_t)getpid(), "the first thread's number is the process's");
+    cr_assert(ftli_os_cpu_ns_of(owner, &first_ns));
+    cr_assert(ftli_os_cpu_ns_of(owner, &then_ns));
+    cr_expect_geq(then_ns, first_ns);
+    cr_expect_gt(then_ns, 0);
+    ftli_u32_store_release(held, 2);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_expect_not(ftli_os_cpu_ns_of(0, &nobody_ns));
+    cr_expect_eq(nobody_ns, 5);
+    cr_assert_eq(pthread_mutex_lock(mutex), EOWNERDEAD);
+    cr_assert_eq(pthread_mutex_consistent(mutex), 0);
+    cr_expect(ftli_os_cpu_ns_of(ftli_os_mutex_owner(mutex), &then_ns));
 }

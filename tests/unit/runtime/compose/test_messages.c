@@ -200,7 +200,7 @@ Test(messages, keys_that_are_not_there)
                     "topology:2:12: pressure.level: no such key; did you mean levels?");
     expect_error_in("fettle: 1\nactors: {tracking: {colour: none}}\n", NULL,
                     "topology:2:21: actors.tracking.colour: no such key; there are type, threads, receive, level, "
-                    "every_one_from, tiers, events, sites, stacks");
+                    "target, every_one_from, tiers, adapt, events, sites, stacks, pause");
     expect_error_in("fettle: 1\nactors: {watcher: {level: debug}}\n", NULL,
                     "topology:2:10: actors.watcher: no such key; there are allocation, cleanup, tracking, "
                     "defragmentation, leak_detection, telemetry, or give it one of these as its type");
@@ -223,9 +223,10 @@ Test(messages, routes)
     expect_route("when: cleanup.complete, tell: tracking, do: update", 12,
                  ".when: cleanup has no event \"complete\"; there are completed, failed, restarted, down, degraded, "
                  "recovered, overdue, alarm; did you mean cleanup.completed?");
-    expect_route("when: tracking.zzz, tell: tracking, do: update", 12,
-                 ".when: tracking has no event \"zzz\"; there are failed, restarted, down, degraded, recovered, "
-                 "overdue, alarm");
+    expect_route(
+        "when: tracking.zzz, tell: tracking, do: update", 12,
+        ".when: tracking has no event \"zzz\"; there are over_target, failed, restarted, down, degraded, recovered, "
+        "overdue, alarm");
     expect_route("when: pressure.hihg, tell: cleanup, do: run", 12,
                  ".when: pressure has no event \"hihg\"; there are none, low, medium, high, critical; did you mean "
                  "pressure.high?");

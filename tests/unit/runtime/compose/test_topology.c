@@ -69,7 +69,7 @@ Test(topology, default_values)
     cr_expect_eq(t->supervision.breaker.failures, 5);
     cr_expect_eq(t->supervision.breaker.within_ns, 30000000000);
     cr_expect_eq(t->supervision.breaker.open_ns, 5000000000);
-    cr_assert_eq(t->route_count, 2);
+    cr_assert_eq(t->route_count, 3);
     cr_expect_str_eq(t->routes[0].when, "pressure.medium");
     cr_expect_str_eq(t->routes[0].tell, "cleanup");
     cr_expect_str_eq(t->routes[0].what, "run");
@@ -77,6 +77,9 @@ Test(topology, default_values)
     cr_expect_eq(t->routes[0].event, 2);
     cr_expect_eq(t->routes[1].kind, FTLI_ROUTE_OWN);
     cr_expect_str_eq(t->routes[1].source, "cleanup");
+    cr_expect_eq(t->routes[2].kind, FTLI_ROUTE_OWN);
+    cr_expect_str_eq(t->routes[2].source, "tracking");
+    cr_expect_not(t->routes[2].is_void);
     cr_expect_eq(ftli_topology_actor(t, "cleanup")->receive_ns, 50000000);
     cr_expect_eq(ftli_topology_actor(t, "defragmentation")->receive_ns, 20000000);
     cr_expect_eq(t->warning_count, 0);
@@ -142,6 +145,15 @@ Test(topology, default_actors)
     cr_assert_eq(tracking->tier_count, 4);
     cr_expect_eq(tracking->tiers[3].up_to_bytes, 1 << 20);
     cr_expect_float_eq(tracking->tiers[3].rate, 0.5, 1e-12);
+    cr_expect_float_eq(tracking->target, 0.02, 1e-12);
+    cr_expect_float_eq(tracking->adapt.least, 0.01, 1e-12);
+    cr_expect_float_eq(tracking->adapt.most, 0.5, 1e-12);
+    cr_expect_float_eq(tracking->adapt.raise, 1.2, 1e-12);
+    cr_expect_float_eq(tracking->adapt.below, 0.5, 1e-12);
+    cr_expect_float_eq(tracking->adapt.lower, 0.8, 1e-12);
+    cr_expect_float_eq(tracking->adapt.above, 0.8, 1e-12);
+    cr_expect_eq(tracking->adapt.window, 1000);
+    cr_expect_eq(tracking->pause_ns, 300000000000);
     const struct ftli_defragmentation_settings *defragmentation = settings(t, "defragmentation");
     cr_expect_eq(defragmentation->idle_ns, 1000000000);
     const struct ftli_leak_detection_settings *leaks = settings(t, "leak_detection");
