@@ -23,7 +23,12 @@ int ftli_leak_detection_init(struct ftli_leak_detection *leaks, const struct ftl
     leaks->world = *world;
     leaks->pinned = ftli_os_reserve(pinned_bytes(), ftli_os_page_bytes());
     ftli_cycles_init(&leaks->cycles);
-    return leaks->pinned != NULL ? ftli_quotas_init(&leaks->quotas, world->settings) : FTL_ENOMEM;
+    int status = leaks->pinned != NULL ? ftli_quotas_init(&leaks->quotas, world->settings) : FTL_ENOMEM;
+    if (status == FTL_OK)
+        status = ftli_growth_init(leaks);
+    if (status != FTL_OK)
+        ftli_leak_detection_fini(leaks);
+    return status;
 }
 
 void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
@@ -34,6 +39,7 @@ void ftli_leak_detection_fini(struct ftli_leak_detection *leaks)
     leaks->pinned = NULL;
     ftli_cycles_fini(&leaks->cycles);
     ftli_quotas_fini(&leaks->quotas);
+    ftli_growth_fini(leaks);
 }
 
 void ftli_leak_detection_attach(struct ftli_leak_detection *leaks, ftli_actor *actor)
@@ -56,7 +62,8 @@ void ftli_leak_detection_look_within(struct ftli_leak_detection *leaks, uint64_t
 
 uint64_t ftli_leak_detection_suspects(const struct ftli_leak_detection *leaks)
 {
-    return ftli_u64_load_acquire(&leaks->suspects) + ftli_u64_load_acquire(&leaks->cycles.suspects);
+    return ftli_u64_load_acquire(&leaks->suspects) + ftli_u64_load_acquire(&leaks->cycles.suspects) +
+           ftli_u64_load_acquire(&leaks->growth.suspects);
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------ */
@@ -168,6 +175,7 @@ static const struct ftli_leak_pass_operations walk_pass = {.begin = begin_walk, 
 const struct ftli_leak_pass_operations *const ftli_leak_passes[FTLI_LEAK_PASSES] = {
     [FTLI_LEAK_PASS_WALK] = &walk_pass,
     [FTLI_LEAK_PASS_CYCLES] = &ftli_cycles_pass,
+    [FTLI_LEAK_PASS_GROWTH] = &ftli_growth_pass,
 };
 
 /* ---- the actor ----------------------------------------------------------------------------------------------------- */

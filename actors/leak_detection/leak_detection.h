@@ -14,6 +14,7 @@
 #include "actors/allocation/allocation.h"
 #include "actors/events/events.h"
 #include "actors/leak_detection/cycles.h"
+#include "actors/leak_detection/growth.h"
 #include "actors/leak_detection/pass.h"
 #include "actors/leak_detection/quota.h"
 #include "actors/leak_detection/reach.h"
@@ -106,6 +107,7 @@ struct ftli_leak_detection {
     struct ftli_cycles cycles;
     struct ftli_quotas quotas;
     struct ftli_reach reach;
+    struct ftli_growth growth;
     /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
     ftli_atomic_u64 scope_due;
     ftli_atomic_u64 scopes_overdue; /* as of the last look */

@@ -19,6 +19,7 @@ enum { FTLI_LEAK_SHARE = 1000 };
 enum ftli_leak_pass_kind {
     FTLI_LEAK_PASS_WALK,   /* the table: what outlived its scope or thread, what is pinned, drops past their deadline */
     FTLI_LEAK_PASS_CYCLES, /* of links */
+    FTLI_LEAK_PASS_GROWTH, /* the table again, by group: growth.h */
     FTLI_LEAK_PASSES
 };
 

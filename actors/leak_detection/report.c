@@ -187,6 +187,9 @@ static const struct {
                         "not link back to what already leads here"},
     [FTL_LEAK_UNREACHABLE] = {"no copy of their handles was found in this process's memory",
                               "drop each before the last copy of its handle goes, on every path"},
+    [FTL_LEAK_GROWTH] = {"they become more and more",
+                         "drop what is no longer used, or declare a cache (FTL_SCOPE_CACHE)"},
+    [FTL_LEAK_SURVIVOR] = {"most of their site die young; these live on", "look for a path that skips the drop"},
     [FTL_LEAK_PINNED] = {"they were dropped, but a pin without its unpin keeps their memory",
                          "call ftl_tensor_unpin once for each ftl_tensor_pin, on error paths too"},
 };

@@ -1,15 +1,18 @@
 /* Walks on the calling thread: ftl_leak_scan, and the list of close. */
 #include "actors/leak_detection/report.h"
 
+#include <stdlib.h>
+
 #include "actors/leak_detection/holders.h"
 #include "runtime/base/clock.h"
 
 #define TIMEOUT_NS   (UINT64_C(10) * FTLI_NS_PER_S)
 #define BIT(cause)   (UINT32_C(1) << (cause))
 #define CAUSES_KNOWN (BIT(FTL_LEAK_PINNED + 1) - 1)
+#define CERTAINTY    50 /* percent, unless another is asked for */
 #define CAUSES_HERE                                                                                       \
     (BIT(0) | BIT(FTL_LEAK_UNREFERENCED) | BIT(FTL_LEAK_OUTLIVED_SCOPE) | BIT(FTL_LEAK_OUTLIVED_THREAD) | \
-     BIT(FTL_LEAK_CYCLE) | BIT(FTL_LEAK_PINNED))
+     BIT(FTL_LEAK_CYCLE) | BIT(FTL_LEAK_GROWTH) | BIT(FTL_LEAK_SURVIVOR) | BIT(FTL_LEAK_PINNED))
 #define CAUSES_DEFAULT (CAUSES_HERE & ~BIT(0))
 
 struct scan {
@@ -20,6 +23,8 @@ struct scan {
     struct ftli_overdue_list overdue; /* as the walk met them: once is no evidence */
     struct ftli_cycle_search cycles;  /* what it found is in its rows, and in no others */
     bool is_close;                    /* at rest: what is pinned is listed elsewhere */
+    struct ftli_suspicion *suspicions; /* as the actor had them when the scan began */
+    uint32_t suspicion_count;
 };
 
 static bool asks_for_reachability(const ftl_leak_options *options)
@@ -37,6 +42,30 @@ static int check_options(const ftl_leak_options *options)
     if ((options->causes & ~(CAUSES_HERE | BIT(FTL_LEAK_UNREACHABLE))) != 0)
         return FTL_ENOTSUP;
     return FTL_OK;
+}
+
+static struct ftli_suspicion *suspicion_of(struct scan *scan, const struct ftli_leak_tensor *tensor)
+{
+    const struct ftli_suspicion *found = ftli_suspicion_of(scan->suspicions, scan->suspicion_count, tensor);
+    if (found == NULL || found->certainty < scan->certainty || (scan->causes & BIT(found->cause)) == 0)
+        return NULL;
+    return &scan->suspicions[found - scan->suspicions];
+}
+
+static int add_suspect(struct scan *scan, const struct ftli_leak_tensor *tensor, struct ftli_suspicion *suspicion)
+{
+    struct ftli_leak_finding finding = {
+        .tensor = *tensor,
+        .count = 1,
+        .bytes = tensor->bytes,
+        .certainty = suspicion->certainty,
+        .growth_bytes_per_second = suspicion->bytes_per_second,
+        .reason = suspicion->reason,
+        .fix = suspicion->fix,
+    };
+    finding.tensor.cause = suspicion->cause;
+    suspicion->bytes_per_second = 0; /* the row of the first one of them has it */
+    return ftli_leak_groups_add_finding(&scan->groups, &finding);
 }
 
 static int look(struct ftli_leak_detection *leaks, struct scan *scan, uint32_t slot, uint64_t now_ns)
@@ -62,7 +91,22 @@ static int look(struct ftli_leak_detection *leaks, struct scan *scan, uint32_t s
         scan->cycle_suspects += tensor.cause == 0;
         return FTL_OK;
     }
+    ftli_leak_name_view(leaks, &tensor, now_ns);
+    struct ftli_suspicion *suspicion = suspicion_of(scan, &tensor);
+    if (suspicion != NULL)
+        return add_suspect(scan, &tensor, suspicion);
     return (scan->causes & BIT(tensor.cause)) != 0 ? ftli_leak_groups_add(&scan->groups, &tensor) : FTL_OK;
+}
+
+static int take_suspicions(struct ftli_leak_detection *leaks, struct scan *scan)
+{
+    if (leaks->growth.published == NULL)
+        return FTL_OK;
+    scan->suspicions = malloc(FTLI_SUSPICIONS_MOST * sizeof *scan->suspicions);
+    if (scan->suspicions == NULL)
+        return FTL_ENOMEM;
+    scan->suspicion_count = ftli_suspicions_copy(leaks->growth.published, scan->suspicions);
+    return FTL_OK;
 }
 
 /* At close what is known without it is told all the same. */
@@ -126,7 +170,9 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
 {
     uint32_t end = ftli_table_fresh(leaks->world.table);
     uint64_t now_ns = scan->begun_ns;
-    int status = look_for_cycles(leaks, scan);
+    int status = take_suspicions(leaks, scan);
+    if (status == FTL_OK)
+        status = look_for_cycles(leaks, scan);
     for (uint32_t slot = 1; slot < end && status == FTL_OK; slot = ftli_table_next(leaks->world.table, slot, end)) {
         status = look(leaks, scan, slot, now_ns);
         if (slot % FTLI_LEAK_SLICE_SLOTS == 0)
@@ -135,6 +181,7 @@ static int walk(struct ftli_leak_detection *leaks, struct scan *scan, ftl_leak_r
             status = FTL_ETIMEDOUT;
     }
     ftli_cycle_search_end(&scan->cycles);
+    free(scan->suspicions);
     if (status == FTL_OK)
         status = add_unreferenced(leaks, scan, now_ns);
     if (status != FTL_OK) {
@@ -177,7 +224,7 @@ int ftli_leak_scan_saying(struct ftli_leak_detection *leaks, const ftl_leak_opti
     struct scan scan = {
         .groups.sites = leaks->world.sites,
         .causes = options->causes != 0 ? options->causes : CAUSES_DEFAULT,
-        .certainty = options->certainty,
+        .certainty = options->certainty != 0 ? options->certainty : CERTAINTY,
         .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
         .timeout_ns = options->timeout_ns > 0 ? (uint64_t)options->timeout_ns : TIMEOUT_NS,
     };
@@ -197,6 +244,7 @@ int ftli_leak_list_alive(struct ftli_leak_detection *leaks, ftl_leak_report **ou
     struct scan scan = {
         .groups.sites = leaks->world.sites,
         .causes = UINT32_MAX,
+        .certainty = CERTAINTY,
         .begun_ns = ftli_kernel_now_ns(leaks->world.kernel),
         .timeout_ns = UINT64_MAX,
         .is_close = true,

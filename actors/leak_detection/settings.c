@@ -23,6 +23,13 @@ static const struct ftli_key cycles_keys[] = {
     FTLI_KEYS_END,
 };
 
+static const struct ftli_key growth_keys[] = {
+    FTLI_TIME_OR_NONE("every", struct ftli_leak_detection_settings, growth_every_ns, 0.01e9, HOUR),
+    FTLI_TIME("window", struct ftli_leak_detection_settings, growth_window_ns, 1e9, 24 * HOUR),
+    FTLI_SHARE("alarm", struct ftli_leak_detection_settings, growth_alarm),
+    FTLI_KEYS_END,
+};
+
 static const struct ftli_key quota_keys[] = {
     FTLI_SIZE_OR_NONE("site", struct ftli_leak_detection_settings, quota_site_bytes, 1, TENSOR_MOST),
     FTLI_SIZE_OR_NONE("label", struct ftli_leak_detection_settings, quota_label_bytes, 1, TENSOR_MOST),
@@ -37,6 +44,7 @@ static const struct ftli_key leak_detection_keys[] = {
     FTLI_MAP("unreferenced", unreferenced_keys),
     FTLI_MAP("outlived", outlived_keys),
     FTLI_MAP("cycles", cycles_keys),
+    FTLI_MAP("growth", growth_keys),
     FTLI_MAP("quota", quota_keys),
     FTLI_CHOICE("mitigate", struct ftli_leak_detection_settings, mitigate, mitigations),
     FTLI_CHOICE("reachability", struct ftli_leak_detection_settings, reachability, reachability),
@@ -46,10 +54,13 @@ static const struct ftli_key leak_detection_keys[] = {
 static const struct ftli_schema_message messages[] = {{"recheck", FTLI_LEAK_DETECTION_RECHECK, FTLI_LANE_NORMAL},
                                                       {NULL, 0, 0}};
 
+static const char *const events[] = {"confirmed", NULL}; /* a suspicion passed the alarm */
+
 const struct ftli_actor_schema ftli_leak_detection_schema = {
     .type = "leak_detection",
     .keys = leak_detection_keys,
     .settings_bytes = sizeof(struct ftli_leak_detection_settings),
     .order = 4,
+    .events = events,
     .messages = messages,
 };

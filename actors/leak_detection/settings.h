@@ -23,8 +23,10 @@ struct ftli_leak_detection_settings {
     uint64_t quota_label_bytes;    /* the same, of one label */
     double quota_warn;             /* the share of a quota at which an event is told */
     uint32_t mitigate;
-
-    uint32_t reachability; /* enum ftli_reachability */
+    uint32_t reachability;    /* enum ftli_reachability */
+    int64_t growth_every_ns;  /* a walk for growth and survivors; FTLI_TIME_NONE: not looked for */
+    int64_t growth_window_ns; /* what grows for as long is told apart from what does not */
+    double growth_alarm;      /* probability, 0 to 1, from which on it is an event */
 };
 
 extern const struct ftli_actor_schema ftli_leak_detection_schema;

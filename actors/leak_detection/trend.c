@@ -58,6 +58,14 @@ double ftli_trend_newest(const struct ftli_trend *trend, const struct ftli_trend
     return trend->floors[0][clock->blocks % POINTS];
 }
 
+double ftli_trend_gain(const struct ftli_trend *trend, const struct ftli_trend_clock *clock, unsigned level)
+{
+    uint64_t blocks = ended(clock, level);
+    if (blocks < POINTS)
+        return 0;
+    return trend->floors[level][(blocks + POINTS - 1) % POINTS] - trend->floors[level][blocks % POINTS];
+}
+
 /* The highest floor that later levels remember from before this level's window. */
 static double highest_before(const struct ftli_trend *trend, const struct ftli_trend_clock *clock, unsigned level)
 {

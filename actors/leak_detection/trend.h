@@ -62,6 +62,8 @@ bool ftli_trend_follow(struct ftli_trend *, const struct ftli_trend_clock *, uns
                        struct ftli_trend_verdict *out);
 /* Level 0's newest floor. */
 double ftli_trend_newest(const struct ftli_trend *, const struct ftli_trend_clock *);
+/* What a level's window has gained from its first floor to its last; 0 before it is full. */
+double ftli_trend_gain(const struct ftli_trend *, const struct ftli_trend_clock *, unsigned level);
 
 /* The steps, for tests: n values, oldest first; n at most 24. */
 double ftli_trend_slope(const double *values, unsigned n);        /* per step */

@@ -20,8 +20,11 @@ static void judge_scope(const struct ftli_leak_detection *leaks, const struct ft
                         struct ftli_leak_tensor *seen)
 {
     int64_t grace_ns = leaks->world.settings != NULL ? leaks->world.settings->outlived_scope_ns : 0;
-    if (grace_ns == FTLI_TIME_NONE || ftli_u32_load_acquire(&scope->kind) == FTL_SCOPE_CACHE ||
-        ftli_scope_state_of(ftli_u64_load_acquire(&scope->word)) != FTLI_SCOPE_OVER)
+    bool is_over = ftli_scope_state_of(ftli_u64_load_acquire(&scope->word)) == FTLI_SCOPE_OVER;
+    bool is_cache = ftli_u32_load_acquire(&scope->kind) == FTL_SCOPE_CACHE;
+    seen->held = is_cache ? FTLI_HELD_BY_CACHE : is_over ? FTLI_HELD_BY_NOBODY : FTLI_HELD_BY_SCOPE;
+    seen->scope_opened_ms = ftli_u32_load_acquire(&scope->opened_ms);
+    if (grace_ns == FTLI_TIME_NONE || is_cache || !is_over)
         return;
     if (now_ms >= ftli_u32_load_acquire(&scope->ended_ms) + (uint64_t)grace_ns / NS_PER_MS)
         seen->cause = FTL_LEAK_OUTLIVED_SCOPE;
@@ -71,9 +74,13 @@ static bool look_once(const struct ftli_leak_detection *leaks, uint32_t slot, ui
         .bytes = is_view ? 0 : ftli_size_bytes(ftli_u64_load_acquire(&header->size)),
         .age_ms = now_ms > born_ms ? now_ms - born_ms : 0,
         .site_number = ftli_record_site(record),
+        .born_ms = born_ms,
+        .scope_slot = scope_slot,
     };
     if (cold != 0)
         read_extension(table, cold, &seen);
+    if (cold != 0 && is_view)
+        seen.root = ftli_u64_load_acquire(&ftli_extension(table, cold)->root);
     bool is_live = ftli_word_state(word) == FTLI_LIVE;
     if (scope_slot != 0) {
         const struct ftli_scope *scope = &leaks->world.scopes->scopes[scope_slot];
@@ -102,6 +109,20 @@ bool ftli_leak_look(const struct ftli_leak_detection *leaks, uint32_t slot, uint
             return true;
     }
     return false;
+}
+
+void ftli_leak_name_view(const struct ftli_leak_detection *leaks, struct ftli_leak_tensor *view, uint64_t now_ns)
+{
+    struct ftli_leak_tensor root;
+    if (view->root == 0 || view->label != 0 || view->site != NULL || view->scope_slot != 0 ||
+        !ftli_leak_look(leaks, ftli_handle_slot(view->root), now_ns, &root) || root.tensor != view->root)
+        return;
+    view->label = root.label;
+    view->site = root.site;
+    view->scope_label = root.scope_label;
+    view->held = root.held;
+    view->scope_slot = root.scope_slot;
+    view->scope_opened_ms = root.scope_opened_ms;
 }
 
 /* ---- dropped and pinned -------------------------------------------------------------------------------------------- */

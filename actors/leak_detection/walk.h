@@ -9,13 +9,23 @@
 #include "actors/leak_detection/leak_detection.h"
 #include "tensor/extension.h"
 
+/* Who will give up the creator's reference, beside the program. */
+enum ftli_leak_held {
+    FTLI_HELD_BY_NOBODY = 0,
+    FTLI_HELD_BY_SCOPE = 1, /* a member of a scope for work that is not over */
+    FTLI_HELD_BY_CACHE = 2, /* of one that is declared a cache, over or not */
+};
+
 /* What a tensor that is LIVE, or DROPPED and pinned, says about itself. */
 struct ftli_leak_tensor {
     uint64_t word, tensor;
     uint64_t bytes; /* of its shape; 0 of a view: its root has them */
-    uint64_t age_ms, tag;
-    uint32_t cause;   /* enum of fettle.h, or 0 */
-    bool under_grace; /* it outlived its scope or thread, but not for long enough yet */
+    uint64_t age_ms, born_ms, tag;
+    uint64_t root; /* of a view, its handle; else 0 */
+    enum ftli_leak_held held;
+    uint32_t scope_slot, scope_opened_ms; /* 0: no member */
+    uint32_t cause;                       /* enum of fettle.h, or 0 */
+    bool under_grace;                     /* it outlived its scope or thread, but not for long enough yet */
     uint32_t label, scope_label;
     const char *site;     /* a literal of the program, or NULL */
     uint32_t site_number; /* of a sampled one, in the table of sites; 0: it is not known */
@@ -23,6 +33,9 @@ struct ftli_leak_tensor {
 
 /* False: the slot is in another state, or changed under the look. */
 bool ftli_leak_look(const struct ftli_leak_detection *, uint32_t slot, uint64_t now_ns, struct ftli_leak_tensor *out);
+
+/* A view without a name of its own gets label, site and scope label of its root. */
+void ftli_leak_name_view(const struct ftli_leak_detection *, struct ftli_leak_tensor *view, uint64_t now_ns);
 
 /* A dropped and pinned tensor was seen: remembers since when. FTL_LEAK_PINNED once that is 10 s, else 0. */
 uint32_t ftli_leak_pinned_cause(struct ftli_leak_detection *, uint64_t tensor, uint64_t now_ns);

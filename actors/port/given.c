@@ -155,6 +155,7 @@ static uint32_t own_memory(void *user, struct ftli_reach_range *out, uint32_t mo
     add_own(&own, runtime->table.headers, ftli_table_reserved_bytes(&runtime->table));
     add_own(&own, runtime->scopes.scopes, (size_t)runtime->scopes.slots * sizeof *runtime->scopes.scopes);
     add_own(&own, runtime->leak_detection.pinned, FTLI_LEAK_PINNED_MOST * sizeof *runtime->leak_detection.pinned);
+    add_own(&own, runtime->leak_detection.growth.groups.groups, runtime->leak_detection.growth.groups.bytes);
     if (ftli_u32_load_acquire(&runtime->tracking.has_ring) != 0) /* pairs: tracking-ring */
         add_own(&own, runtime->tracking.events, ftli_u64_load_relaxed(&runtime->tracking.events_bytes));
     add_own(&own, runtime->events.pool, ftli_events_pool_bytes());
@@ -171,6 +172,8 @@ static uint64_t claim_idle(void *user, uint64_t now_ns)
     if (ftli_cleanup_read_pending(&runtime->cleanup).tensors != 0)
         ftli_leak_detection_look_within(&runtime->leak_detection, (uint64_t)runtime->cleanup.settings->deadline_ns);
     ftli_leak_detection_audit_within(&runtime->leak_detection, ftli_runtime_look_at_peak(runtime));
+    if (working != 0)
+        ftli_growth_note(&runtime->leak_detection);
     ftli_defragmentation_note(&runtime->defragmentation);
     ftli_tracking_note(&runtime->tracking);
     return working;

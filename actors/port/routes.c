@@ -25,6 +25,8 @@ static void attach(struct ftl_runtime *runtime, const struct ftli_topology_route
         chain(&runtime->cleanup.completed, route); /* the one event that it has */
     else if (from->kind == FTLI_ROUTE_OWN && find(runtime, from->source) == runtime->tracking_actor)
         chain(&runtime->tracking.over_target, route); /* as well */
+    else if (from->kind == FTLI_ROUTE_OWN && find(runtime, from->source) == runtime->leak_detection_actor)
+        chain(&runtime->leak_detection.growth.confirmed, route); /* as well */
 }
 
 static void make(struct ftl_runtime *runtime, const struct ftli_topology_route *from, ftli_route *route)

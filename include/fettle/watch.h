@@ -15,13 +15,19 @@ typedef struct {
     ftl_tensor tensor;               /* the oldest of them; weak */
     uint64_t bytes, age_ns, count;   /* count: how many like it (same site and cause) this row stands for */
     uint32_t cause, certainty;       /* cause 0: alive, no more is known. certainty: percent; 100: proven */
-    double growth_bytes_per_second;  /* 0 in this version */
+    double growth_bytes_per_second;  /* of GROWTH; else 0. Of the rows of one finding the first has it */
     uint64_t tag;
     char label[32], scope[32], site[64];
     uint64_t reserved[2];
 } ftl_leak;
 /* Found in this version: OUTLIVED_SCOPE, OUTLIVED_THREAD, CYCLE and PINNED, each proven: certainty 100; on request
- * UNREACHABLE, see reachability. */
+ * UNREACHABLE, see reachability. GROWTH and SURVIVOR are conclusions from what was seen over time, each
+ * with the certainty of its test; docs/design.md says how they are made.
+ * GROWTH    the tensors of one label, scope label and site that are no longer young become more and more, steadily, for a window
+ *           of the topology's `growth` and longer (or open scopes of one label do, and this is what is in them); the row is
+ *           what has come since. Not so: what levels off, comes and goes, or is in a cache scope below its bound. A cache that is above
+ *           its bound (soft_bytes, else hard_bytes) for some time is reported as its members, certainty 100.
+ * SURVIVOR  they live on, a thousand times longer than 99 of 100 of the same site (options.site). */
 enum { FTL_LEAK_UNREFERENCED = 1, FTL_LEAK_OUTLIVED_SCOPE = 2, FTL_LEAK_OUTLIVED_THREAD = 3,
        FTL_LEAK_CYCLE = 4 /* a row a cycle, all its tensors counted; tensor: the oldest of them */,
        FTL_LEAK_GROWTH = 5, FTL_LEAK_UNREACHABLE = 6, FTL_LEAK_SURVIVOR = 7,
@@ -35,7 +41,7 @@ typedef struct {
 } ftl_leak_report;
 typedef struct {
     uint32_t causes;                 /* mask of 1 << cause; 0: all that are found, but alive (1 << 0) */
-    uint32_t certainty;              /* at least, percent */
+    uint32_t certainty;              /* at least, percent; 0: 50 */
     bool reachability;               /* also UNREACHABLE, by a snapshot; what its bit in causes does too */
     int64_t timeout_ns;              /* 0: 10 s, and for a snapshot 60 s and what its memory takes */
     uint64_t reserved[5];
@@ -141,7 +147,9 @@ enum { /* kinds of event: a mask for ftl_subscribe */
                                * asked for, scope if it was its limit; or a label or site passed `quota.warn` of its quota
                                * (bytes: what it holds) or was refused by it, subject: its name. Refusals of a device, of
                                * scopes, of quotas: each tenth of a second once, count: how many it stands for */
-    FTL_EVENT_LEAK = 4,       /* more suspects than before: count, bytes of all; tensor: the largest. subject: its site */
+    FTL_EVENT_LEAK = 4,       /* more suspects than before: count, bytes of all; tensor: the largest. subject: its site. Or
+                               * a site that grows or has survivors is as certain as growth.alarm asks for: once;
+                               * tensor: the newest of them */
     FTL_EVENT_QUARANTINE = 8, /* a tensor was given up: tensor, bytes; count: how often its finalizer failed */
     FTL_EVENT_ACTOR = 16,     /* subject: an actor, which failed, restarted, is degraded, recovered or is down; count:
                                * its restarts */

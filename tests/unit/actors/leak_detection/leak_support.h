@@ -49,7 +49,8 @@ static inline void open_leaks(void)
                                                      .unreferenced_grace_ns = (int64_t)SECOND,
                                                      .outlived_scope_ns = 0,
                                                      .outlived_thread_ns = FTLI_TIME_NONE,
-                                                     .cycles_every_ns = 10 * (int64_t)SECOND};
+                                                     .cycles_every_ns = 10 * (int64_t)SECOND,
+                                                     .growth_every_ns = FTLI_TIME_NONE};
     cr_assert_eq(ftli_kernel_create(&options, &kernel), FTL_OK);
     cr_assert_eq(ftli_table_open(&table, RUNTIME, 1 << 18), FTL_OK);
     cr_assert_eq(ftli_scopes_init(&scopes, &table), FTL_OK);

@@ -170,7 +170,7 @@ Test(scan, options)
     ftl_leak_report *report = NULL;
     const ftl_leak_options wrong[] = {
         {.certainty = 101}, {.timeout_ns = -1}, {.reserved = {1}}, {.causes = UINT32_C(1) << 9}};
-    const ftl_leak_options not_here[] = {{.reachability = true}, {.causes = UINT32_C(1) << FTL_LEAK_GROWTH | 1}};
+    const ftl_leak_options not_here[] = {{.reachability = true}, {.causes = UINT32_C(1) << FTL_LEAK_UNREACHABLE | 1}};
     for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_expect_eq(ftli_leak_scan(&leaks, &wrong[i], &report), FTL_EINVAL, "%u", i);
     for (unsigned i = 0; i < sizeof not_here / sizeof not_here[0]; i++)

@@ -159,6 +159,9 @@ Test(topology, default_actors)
     const struct ftli_leak_detection_settings *leaks = settings(t, "leak_detection");
     cr_expect_eq(leaks->outlived_scope_ns, 0);
     cr_expect_eq(leaks->outlived_thread_ns, FTLI_TIME_NONE);
+    cr_expect_eq(leaks->growth_every_ns, 1000000000);
+    cr_expect_eq(leaks->growth_window_ns, 600000000000);
+    cr_expect_float_eq(leaks->growth_alarm, 0.8, 1e-12);
     cr_expect_eq(leaks->quota_site_bytes, 0);
     cr_expect_eq(leaks->quota_label_bytes, 0);
     cr_expect_float_eq(leaks->quota_warn, 0.8, 1e-12);
