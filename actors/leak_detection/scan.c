@@ -20,9 +20,9 @@ struct scan {
     uint32_t causes, certainty;
     uint64_t begun_ns, timeout_ns;
     uint64_t scanned, suspects, cycle_suspects;
-    struct ftli_overdue_list overdue; /* as the walk met them: once is no evidence */
-    struct ftli_cycle_search cycles;  /* what it found is in its rows, and in no others */
-    bool is_close;                    /* at rest: what is pinned is listed elsewhere */
+    struct ftli_overdue_list overdue;  /* as the walk met them: once is no evidence */
+    struct ftli_cycle_search cycles;   /* what it found is in its rows, and in no others */
+    bool is_close;                     /* at rest: what is pinned is listed elsewhere */
     struct ftli_suspicion *suspicions; /* as the actor had them when the scan began */
     uint32_t suspicion_count;
 };
