@@ -55,8 +55,22 @@ FTLI_INLINE void ftli_look_read(const struct ftli_table *table, const struct ftl
     }
 }
 
-/* Its dimensions, as many as the size says; between the two others. */
-uint32_t ftli_look_shape(const struct ftli_table *, const struct ftli_look *, int64_t *shape);
+/* More than two dimensions, or such as lie in a cell: by what the header says. */
+void ftli_look_deep_shape(const struct ftli_table *, uint32_t slot, uint64_t size, uint32_t shape_cell, int64_t *shape);
+
+/* Its dimensions, as many as the size says; between the two others. shape: FTL_MAX_DIMS. */
+FTLI_INLINE void ftli_look_shape(const struct ftli_table *table, uint32_t slot, const struct ftli_look *look,
+                                 int64_t *shape)
+{
+    uint32_t ndim = ftli_size_ndim(look->size);
+    if (FTLI_UNLIKELY(look->shape_cell != 0 || ndim > 2)) {
+        ftli_look_deep_shape(table, slot, look->size, look->shape_cell, shape);
+        return;
+    }
+    uint64_t low = ftli_u64_load_acquire(&ftli_table_header(table, slot)->dimensions_low);
+    shape[0] = (int64_t)(ndim == 1 ? low : low & UINT32_MAX);
+    shape[1] = (int64_t)(low >> 32);
+}
 
 FTLI_INLINE bool ftli_look_is_still(const struct ftli_table *table, const struct ftli_look *look)
 {
@@ -66,9 +80,35 @@ FTLI_INLINE bool ftli_look_is_still(const struct ftli_table *table, const struct
            ftli_header_scope(header) == look->scope_slot;
 }
 
-/* A LIVE tensor, wholly; false: the slot has none, or none that stayed for the look. Whoever is LIVE throughout the call is found. */
-bool ftli_look_at_live(const struct ftli_table *, const struct ftli_scopes *, uint32_t slot, struct ftli_look *,
-                       int64_t *shape /* NULL: not asked for */);
+#define FTLI_LOOK_HANDS_MOST 4 /* how often a slot may change hands under one look */
+
+/* A LIVE tensor, wholly; false: the slot has none, or none that stayed for the look. Whoever is LIVE throughout the call is found: the
+ * same tensor is looked at until its fields belong together, and its scope changes once at most (ftl_scope_keep).
+ * shape: NULL: not asked for. */
+FTLI_INLINE bool ftli_look_at_live(const struct ftli_table *table, const struct ftli_scopes *scopes, uint32_t slot,
+                                   struct ftli_look *look, int64_t *shape)
+{
+    const ftli_atomic_u64 *word = &ftli_table_header(table, slot)->word;
+    for (unsigned hands = 0; hands < FTLI_LOOK_HANDS_MOST; hands++) {
+        uint64_t seen = ftli_u64_load_acquire(word);
+        if (ftli_word_state(seen) != FTLI_LIVE)
+            return false;
+        ftli_look_read(table, scopes, slot, seen, look);
+        if (shape != NULL)
+            ftli_look_shape(table, slot, look, shape);
+        if (FTLI_LIKELY(ftli_look_is_still(table, look)))
+            return true;
+    }
+    return false;
+}
+
+/* What a walk reads soon is asked for: the header of one slot, and the extension of another, whose header is here by now. Both lie
+ * below the walk's end. */
+FTLI_INLINE void ftli_look_ahead(const struct ftli_table *table, uint32_t far, uint32_t near)
+{
+    __builtin_prefetch(ftli_table_header(table, far));
+    __builtin_prefetch(ftli_cell(table, ftli_u32_load_relaxed(&ftli_table_header(table, near)->cold)));
+}
 
 FTLI_INLINE bool ftli_look_is_view(const struct ftli_look *look)
 {

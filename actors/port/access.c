@@ -169,14 +169,18 @@ size_t ftl_tensor_bytes(ftl_tensor tensor)
 
 /* ---- describe ---------------------------------------------------------------------------------------------------------- */
 
+/* The cell may be any number: the extension is perhaps another tensor's by now, or links. */
 static void read_dimensions(const struct ftli_table *table, uint32_t cell, uint32_t ndim, int64_t *out)
 {
+    if (cell >= table->slots)
+        return;
     const ftli_atomic_u64 *dimensions = ftli_cell(table, cell);
     for (uint32_t i = 0; i < ndim; i++)
         out[i] = (int64_t)ftli_u64_load_acquire(&dimensions[i]);
 }
 
-static void read_extension(struct ftl_runtime *runtime, uint32_t cold, ftl_tensor_description *d)
+/* Its site, whose text may be looked at once it is sure that it is one. */
+static const char *read_extension(struct ftl_runtime *runtime, uint32_t cold, ftl_tensor_description *d)
 {
     struct ftli_extension *extension = ftli_extension(&runtime->table, cold);
     uint32_t shape = ftli_u32_load_acquire(&extension->shape), strides = ftli_u32_load_acquire(&extension->strides);
@@ -190,8 +194,7 @@ static void read_extension(struct ftl_runtime *runtime, uint32_t cold, ftl_tenso
     d->base.id = ftli_u64_load_acquire(&extension->root);
     (void)snprintf(d->label, sizeof d->label, "%s",
                    ftli_label_text(&runtime->labels, ftli_u32_load_acquire(&extension->label)));
-    const char *site = ftli_pointer_load_acquire(&extension->site);
-    ftli_site_copy(d->site, sizeof d->site, site);
+    return ftli_pointer_load_acquire(&extension->site);
 }
 
 /* The scope's handle, from the slot in the header and the scope's own word. */
@@ -232,8 +235,7 @@ static bool read_description(struct ftl_runtime *runtime, const struct ftli_head
     ftli_shape_unpack(header, d.ndim, d.shape);
     ftli_shape_compact_strides(d.ndim, d.shape, d.strides);
     uint32_t cold = ftli_u32_load_acquire(&header->cold);
-    if (cold != 0)
-        read_extension(runtime, cold, &d);
+    const char *site = cold != 0 ? read_extension(runtime, cold, &d) : NULL;
     if (d.base.id != 0) {
         struct ftli_header *root = ftli_registry_find(d.base.id);
         address += root == NULL ? 0 : ftli_u64_load_acquire(&root->data);
@@ -245,6 +247,7 @@ static bool read_description(struct ftl_runtime *runtime, const struct ftli_head
     d.age_ns = now_ms > born_ms ? (now_ms - born_ms) * 1000000 : 0;
     if (!ftli_word_is_live(ftli_u64_load_acquire(&header->word), generation))
         return false;
+    ftli_site_copy(d.site, sizeof d.site, site);
     *out = d;
     return true;
 }

@@ -13,12 +13,11 @@ static void add(struct ftli_breakdown_sum *sum, uint64_t bytes)
     sum->bytes += bytes;
 }
 
-static bool look(void *user, const struct ftli_look *look, const int64_t *shape)
+static bool look(void *user, const struct ftli_look *look)
 {
     struct walk *walk = user;
     struct ftli_breakdown *sums = walk->sums;
     uint64_t bytes = ftli_look_own_bytes(look);
-    (void)shape;
     struct ftli_tally_row *scope = ftli_tally_at(&sums->scopes, look->scope, 0);
     if (scope == NULL) {
         walk->no_memory = true;
@@ -40,7 +39,7 @@ int ftli_breakdown_make(const struct ftli_list_world *world, struct ftli_breakdo
     struct walk walk = {calloc(1, sizeof *walk.sums), false};
     if (walk.sums == NULL)
         return FTL_ENOMEM;
-    ftli_list_walk(world, false, look, &walk);
+    ftli_list_walk(world, look, &walk);
     if (walk.no_memory) {
         ftli_breakdown_free(walk.sums);
         return FTL_ENOMEM;

@@ -25,9 +25,8 @@ struct ftli_list_world {
     const struct ftli_sites *sites; /* NULL: nothing is sampled */
 };
 
-/* False: the walk ends. shape: as many as the size has dimensions; NULL where it was not asked for. */
-typedef bool (*ftli_list_look_fn)(void *user, const struct ftli_look *, const int64_t *shape);
-void ftli_list_walk(const struct ftli_list_world *, bool with_shape, ftli_list_look_fn, void *user);
+typedef bool (*ftli_list_look_fn)(void *user, const struct ftli_look *); /* false: the walk ends */
+void ftli_list_walk(const struct ftli_list_world *, ftli_list_look_fn, void *user);
 
 /* ftl_tensor_list: the rows that the options let through. now_ms: since the runtime opened. */
 void ftli_list_rows(const struct ftli_list_world *, const ftl_list_options *, uint32_t now_ms, ftl_list_fn, void *user);

@@ -36,11 +36,10 @@ static struct ftli_tally_row *row_of(struct ftli_tally *rows, uint64_t site, uin
     return row != NULL ? row : ftli_tally_at(rows, FTLI_SITE_OTHER, other);
 }
 
-static bool look_at(void *user, const struct ftli_look *look, const int64_t *shape)
+static bool look_at(void *user, const struct ftli_look *look)
 {
     struct gathering *gathering = user;
     uint64_t weight = weight_of(gathering, look), labels = 0;
-    (void)shape;
     if (weight == 0 || ftli_look_is_view(look))
         return true;
     if (gathering->with_labels)
@@ -60,7 +59,7 @@ int ftli_profile_gather(const struct ftli_profile_world *world, bool with_labels
 {
     struct gathering gathering = {world, out, with_labels, false};
     memset(out, 0, sizeof *out);
-    ftli_list_walk(&world->list, false, look_at, &gathering);
+    ftli_list_walk(&world->list, look_at, &gathering);
     if (gathering.failed) {
         ftli_tally_free(out);
         return FTL_ENOMEM;

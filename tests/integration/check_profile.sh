@@ -74,6 +74,8 @@ site='examples/heap_profile\.c:[0-9]+'
 expect 0 "^ +4 MiB +[0-9.]+ % +4 +4 MiB +4  .*$site$" "$fettle" profile heap.pb
 expect 0 '^ +4 +.*weights$' "$fettle" profile heap.pb --by label --value inuse_objects
 expect 0 "$site 4194304$" "$fettle" profile heap.pb --folded
+"$fettle" profile heap.pb 2>&1 | grep -q 'no libdw' ||
+    expect 0 'make_all heap_profile\.c:[0-9]+ < main heap_profile\.c:[0-9]+' "$fettle" profile heap.pb
 expect 0 '"label": "weights"' "$fettle" profile heap.pb --by label --json
 expect 0 '^and [0-9]+ more' "$fettle" profile heap.pb --most 1
 expect 0 '^again.pb: [0-9]+ samples' "$fettle" profile heap.pb -o again.pb

@@ -262,10 +262,20 @@ struct roll {
     unsigned torn, strangers;
 };
 
+/* The same tensor once more, while others drop it: gone, or itself. */
+static bool is_described(const ftl_tensor_row *row)
+{
+    ftl_tensor_description d;
+    int status = ftl_tensor_describe(row->tensor, &d);
+    return status == FTL_OK ? d.tag == row->tag && d.ndim == row->ndim && strcmp(d.site, row->site) == 0 &&
+                                  memcmp(d.shape, row->shape, row->ndim * sizeof *d.shape) == 0
+                            : status == FTL_ESTALE;
+}
+
 static int call_roll(const ftl_tensor_row *row, void *user)
 {
     struct roll *roll = user;
-    if (!is_whole(row))
+    if (!is_whole(row) || (row->tag >= CHURNED && !is_described(row)))
         roll->torn++;
     else if (row->tag != 0 && row->tag <= STABLE && roll->stable[row->tag].id == row->tensor.id)
         roll->times[row->tag]++;
