@@ -184,7 +184,7 @@ Test(list, a_breakdown_adds_up_to_the_figures)
 /* ---- while threads run ------------------------------------------------------------------------------------------------- */
 
 /* The tag of a tensor says all the rest of it. */
-enum { STABLE = 1000, CHURNERS = 3, HELD = 40, LISTINGS = LAWS_SANITIZED ? 30 : 200 };
+enum { STABLE = 1000, CHURNERS = 3, HELD = 40, LISTINGS = LAWS_SANITIZED ? 8 : 200 };
 #define CHURNED (UINT64_C(1) << 32)
 
 static ftl_runtime *shared;
