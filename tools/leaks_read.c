@@ -14,25 +14,39 @@ struct reading {
     char wrong[64];
 };
 
-/* Of a text as JSON writes it. What is not ASCII among the escapes becomes a question mark. */
-static void unescape(const char *from, char *to, size_t bytes)
+/* The character that an escape stands for, and how many it is long. What is not ASCII becomes a question mark. */
+static char escaped(const char *from, size_t *length)
 {
     static const char escapes[] = "nrtbf", plain[] = "\n\r\t\b\f";
-    size_t n = 0;
-    for (; *from != '\0' && n + 1 < bytes; from++) {
-        if (*from != '\\' || from[1] == '\0') {
-            to[n++] = *from;
-            continue;
+    const char *known = strchr(escapes, from[0]);
+    *length = 1;
+    if (from[0] == 'u' && strlen(from) > 4) {
+        char hex[5] = {from[1], from[2], from[3], from[4], '\0'};
+        unsigned long code = strtoul(hex, NULL, 16);
+        *length = 5;
+        if (code < 0x20 || code >= 0x7f) {
+            return '?';
         }
-        from++;
-        const char *known = strchr(escapes, *from);
-        if (*from == 'u' && strlen(from) > 4) {
-            char hex[5] = {from[1], from[2], from[3], from[4], '\0'};
-            unsigned long code = strtoul(hex, NULL, 16);
-            to[n++] = code >= 0x20 && code < 0x7f ? (char)code : '?';
-            from += 4;
+        return (char)code;
+    }
+    if (known == NULL) {
+        return from[0];
+    }
+    return plain[known - escapes];
+}
+
+static void unescape(const char *from, char *to, size_t bytes)
+{
+    size_t n = 0, length;
+    if (to == NULL || bytes == 0) {
+        return;
+    }
+    while (*from != '\0' && n + 1 < bytes) {
+        if (from[0] == '\\' && from[1] != '\0') {
+            to[n++] = escaped(from + 1, &length);
+            from += 1 + length;
         } else {
-            to[n++] = known != NULL ? plain[known - escapes] : *from;
+            to[n++] = *from++;
         }
     }
     to[n] = '\0';
@@ -67,6 +81,9 @@ static void *element(struct reading *reading, void **list, size_t *count, size_t
         }
         *list = more;
         *room = larger;
+    }
+    if (*list == NULL) {
+        return NULL;
     }
     if (index == *count) {
         memset((char *)*list + index * bytes, 0, bytes);
@@ -136,7 +153,7 @@ static bool take_element(struct reading *reading, const char *path, enum ftli_js
 {
     struct ftli_leaks *out = reading->out;
     bool finding = strncmp(path, "findings.", 9) == 0;
-    if (!finding && strncmp(path, "caches.", 7) != 0) {
+    if (out == NULL || (!finding && strncmp(path, "caches.", 7) != 0)) {
         return true;
     }
     char *key;

@@ -154,7 +154,10 @@ cmp -s hash.1 hash.2 || { echo "FAILED: the same seeds have two histories"; bad=
 # ---- stat, where the build has it
 if "$fettle" --help | grep -q ' stat '; then
     expect 2 'tcp:// is not in this version' "$fettle" stat tcp://127.0.0.1:5555
-    expect 2 'is no endpoint' "$fettle" stat 4242
+    expect 2 'is no endpoint' "$fettle" stat http://nobody
+    expect 3 'has a control socket in' "$fettle" stat 99999999
+    expect 3 'has a control socket in' "$fettle" leaks 99999999
+    expect 2 'which REQUEST' "$fettle" control 99999999
     expect 3 'nothing was heard within 50' "$fettle" stat "ipc://$work/nobody" --timeout 50ms
 fi
 
