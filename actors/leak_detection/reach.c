@@ -373,6 +373,13 @@ int ftli_reach_scan(struct ftli_leak_detection *leaks, uint64_t timeout_ns, uint
     return status;
 }
 
+void ftli_reach_last(struct ftli_reach *reach, struct ftli_reach_cost *out)
+{
+    ftli_token_take(&reach->token);
+    *out = reach->last;
+    ftli_token_release(&reach->token);
+}
+
 void ftli_reach_fini(struct ftli_reach *reach)
 {
     if (reach->seen != NULL)

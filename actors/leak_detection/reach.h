@@ -75,4 +75,7 @@ int ftli_reach_estimate(struct ftli_leak_detection *, struct ftli_reach_cost *ou
 int ftli_reach_scan(struct ftli_leak_detection *, uint64_t timeout_ns, uint32_t other_causes, struct ftli_leak_groups *,
                     struct ftli_reach_cost *cost, char *why, size_t why_bytes);
 
+/* What the last search that came to its end did cost; zeros: there was none. */
+void ftli_reach_last(struct ftli_reach *, struct ftli_reach_cost *out);
+
 #endif

@@ -19,6 +19,7 @@ static const struct ftli_control_word words[] = {
     {"breakdown", "[json]", ftli_control_breakdown},
     {"profile", "heap|folded", ftli_control_profile},
     {"set", "KEY VALUE", ftli_control_set},
+    {"reach", "estimate", ftli_control_reach},
 };
 
 void ftli_control_write(struct ftli_control_answer *answer, const char *bytes, size_t n)

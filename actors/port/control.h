@@ -37,6 +37,7 @@ int ftli_control_topology(struct ftl_runtime *, const char *arguments, ftl_write
 /* FTL_EINVAL: no such key, or no such value; FTL_ENOTSUP: the topology has no such actor. */
 int ftli_control_set(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 int ftli_control_kill(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
+int ftli_control_reach(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 /* The list; and what a retry answers. FTL_EINVAL: no handle, or it is alive; FTL_ESTALE: there is no such tensor (any more); FTL_EBUSY: it is
  * being reclaimed; FTL_ECLOSED: the runtime closes. */
 int ftli_control_quarantine(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
