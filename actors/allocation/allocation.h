@@ -140,6 +140,9 @@ const struct ftli_counters *ftli_allocation_counters(const struct ftli_device *,
 uint64_t ftli_allocation_block_bytes(const struct ftli_device *, const struct ftli_header *);
 /* The same of any header, by who only looks while others work: it may be another tensor's by then. */
 uint64_t ftli_allocation_seen_block_bytes(const struct ftli_header *);
+/* The address space of what tensors hold, while nobody adds to it: all other threads stand still. */
+void ftli_allocation_each_arena(const struct ftli_device *, void (*each)(void *user, void *at, size_t bytes),
+                                void *user);
 /* Where headers are remembered by their handles: the device itself, and the magazines. Not what tensors hold. */
 void ftli_allocation_own_memory(const struct ftli_device *, void (*each)(void *user, const void *at, size_t bytes),
                                 void *user);

@@ -162,6 +162,12 @@ int ftli_space_grow(struct ftli_space *space, size_t bytes, uint32_t *first, uin
     return FTL_OK;
 }
 
+void ftli_space_each(const struct ftli_space *space, void (*each)(void *user, void *at, size_t bytes), void *user)
+{
+    for (const struct ftli_arena *arena = space->arenas; arena != NULL; arena = arena->next)
+        each(user, arena->address, arena->bytes);
+}
+
 void ftli_space_set_owner(struct ftli_space *space, uint32_t first, uint32_t granules, uint32_t owner)
 {
     for (uint32_t i = 0; i < granules; i++) {

@@ -94,7 +94,9 @@ struct ftli_space {
 };
 
 int ftli_space_init(struct ftli_space *, size_t arena_bytes); /* a multiple of 2 MiB; FTL_EINVAL, FTL_ENOMEM */
-void ftli_space_fini(struct ftli_space *);                    /* all arenas and descriptors back to the OS */
+/* Of every arena, newest first, while nobody makes one. */
+void ftli_space_each(const struct ftli_space *, void (*each)(void *user, void *at, size_t bytes), void *user);
+void ftli_space_fini(struct ftli_space *); /* all arenas and descriptors back to the OS */
 
 /* A new arena of at least `bytes` (at most FTLI_SPAN_MOST pages), owned by nobody yet. FTL_ENOMEM. */
 int ftli_space_grow(struct ftli_space *, size_t bytes, uint32_t *first, uint32_t *granules);

@@ -179,6 +179,12 @@ void ftli_allocation_own_memory(const struct ftli_device *device,
     each(user, device->depot.magazines, device->depot.most * sizeof *device->depot.magazines);
 }
 
+void ftli_allocation_each_arena(const struct ftli_device *device, void (*each)(void *user, void *at, size_t bytes),
+                                void *user)
+{
+    ftli_space_each(&device->space, each, user);
+}
+
 /* ---- the way back -------------------------------------------------------------------------------------------------- */
 
 static void push(struct ftli_device *device, struct ftli_header *header)

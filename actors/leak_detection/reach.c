@@ -32,6 +32,21 @@ static uint64_t mib(uint64_t bytes)
     return (bytes + MIB - 1) / MIB;
 }
 
+/* Whatever is written to while the child lives is there twice. Where all of it would not fit, what tensors hold is left out. */
+static bool fit(const struct ftli_leak_detection *leaks, struct ftli_reach_cost *cost)
+{
+    uint64_t contents_bytes = leaks->world.device != NULL ? ftli_allocation_committed(leaks->world.device) : 0;
+    if (cost->private_bytes <= cost->available_bytes)
+        return true;
+    if (contents_bytes == 0 || contents_bytes > cost->private_bytes ||
+        cost->private_bytes - contents_bytes > cost->available_bytes)
+        return false;
+    cost->contents = false;
+    cost->private_bytes = cost->scan_bytes = cost->private_bytes - contents_bytes;
+    cost->huge_bytes = cost->huge_bytes < cost->private_bytes ? cost->huge_bytes : cost->private_bytes;
+    return true;
+}
+
 int ftli_reach_estimate(struct ftli_leak_detection *leaks, struct ftli_reach_cost *out, char *why, size_t why_bytes)
 {
     struct ftli_os_resident resident;
@@ -51,20 +66,19 @@ int ftli_reach_estimate(struct ftli_leak_detection *leaks, struct ftli_reach_cos
     cost.private_bytes = cost.scan_bytes = resident.private_bytes;
     cost.huge_bytes = resident.huge_bytes < resident.private_bytes ? resident.huge_bytes : resident.private_bytes;
     cost.available_bytes = leaks->reach.available_bytes != 0 ? leaks->reach.available_bytes : ftli_os_available_bytes();
+    bool fits = fit(leaks, &cost);
     cost.fork_ns = FORK_NS + (cost.private_bytes - cost.huge_bytes) / SMALL_PAGE * SMALL_PAGE_NS +
                    cost.huge_bytes / HUGE_PAGE * HUGE_PAGE_NS;
     cost.pause_ns = cost.fork_ns;
     cost.scan_ns = cost.scan_bytes / SCAN_BYTES_A_NS;
     *out = cost;
-    bool fits = cost.private_bytes <= cost.available_bytes;
-    (void)snprintf(
-        why, why_bytes,
-        fits ? "will stop the process for about %.1f ms, and read %llu MiB in about %.1f s beside it; up to as much "
-               "memory again meanwhile, %llu MiB are free"
-             : "reachability would stop the process for about %.1f ms, read %llu MiB in about %.1f s, and may need as "
-               "much memory again meanwhile: %llu MiB are free",
-        (double)cost.pause_ns / 1e6, (unsigned long long)mib(cost.scan_bytes), (double)cost.scan_ns / 1e9,
-        (unsigned long long)mib(cost.available_bytes));
+    (void)snprintf(why, why_bytes,
+                   "%s the process for about %.1f ms, read %llu MiB in about %.1f s, and %s: %llu MiB are free%s",
+                   fits ? "will stop" : "reachability would stop", (double)cost.pause_ns / 1e6,
+                   (unsigned long long)mib(cost.scan_bytes), (double)cost.scan_ns / 1e9,
+                   fits ? "may take as much memory again meanwhile" : "may take more memory than there is",
+                   (unsigned long long)mib(cost.available_bytes),
+                   cost.contents ? "" : "; what tensors hold is left out: findings are only suspected");
     return fits ? FTL_OK : FTL_ELIMIT;
 }
 
@@ -163,6 +177,12 @@ static struct ftli_reach_job *make_job(struct ftli_leak_detection *leaks, const 
 
 static int status_of(int error, char *why, size_t why_bytes)
 {
+    if (error == ENOSPC) {
+        (void)snprintf(why, why_bytes,
+                       "reachability: what tensors hold does not fit into memory a second time, and the threads could "
+                       "not be stopped, so that it could be left out");
+        return FTL_ELIMIT;
+    }
     (void)snprintf(why, why_bytes, "reachability: the process could not be forked: %s", strerror(error));
     return error == ENOMEM ? FTL_ENOMEM : error == EAGAIN ? FTL_ELIMIT : FTL_ENOTSUP;
 }
@@ -175,6 +195,18 @@ __attribute__((noinline)) static void wipe_stack(void)
         below[i] = 0;
 }
 
+static void leave_out(void *user, void *at, size_t bytes)
+{
+    (void)user;
+    (void)ftli_os_advise_no_fork(at, bytes, true);
+}
+
+static void take_in(void *user, void *at, size_t bytes)
+{
+    (void)user;
+    (void)ftli_os_advise_no_fork(at, bytes, false);
+}
+
 static int take(struct ftli_leak_detection *leaks, struct ftli_reach_job *job, uint64_t timeout_ns,
                 struct ftli_reach_cost *cost, char *why, size_t why_bytes)
 {
@@ -182,14 +214,22 @@ static int take(struct ftli_leak_detection *leaks, struct ftli_reach_job *job, u
     ftli_os_child child;
     uint64_t begun_ns = ftli_os_self_now_ns();
     bool stopped = !reach->fail_stop && ftli_os_stop_threads(job->stop, FTLI_OS_THREADS_MOST);
+    bool leaves_out = stopped && !cost->contents; /* nobody else forks now, whose child would miss them */
+    if (leaves_out)
+        ftli_allocation_each_arena(leaks->world.device, leave_out, NULL);
     uint64_t fork_ns = ftli_os_self_now_ns();
-    int error = reach->fail_fork != 0 ? reach->fail_fork : ftli_os_fork(ftli_reach_child, job, &child);
+    int error = reach->fail_fork;
+    if (error == 0)
+        error = !stopped && !cost->contents ? ENOSPC : ftli_os_fork(ftli_reach_child, job, &child);
     uint64_t forked_ns = ftli_os_self_now_ns();
+    if (leaves_out)
+        ftli_allocation_each_arena(leaks->world.device, take_in, NULL);
     cost->stopped = !reach->fail_stop && ftli_os_resume_threads(job->stop) && stopped;
     cost->pause_ns = ftli_os_self_now_ns() - begun_ns;
     cost->fork_ns = forked_ns - fork_ns;
-    cost->threads = job->stop->count + 1;
-    cost->threads_unread = cost->stopped ? 0 : job->stop->unread != 0 ? job->stop->unread : job->stop->count;
+    uint32_t threads = ftli_os_thread_count();
+    cost->threads = cost->stopped || threads == 0 ? job->stop->count + 1 : threads;
+    cost->threads_unread = cost->stopped ? 0 : cost->threads - 1;
     if (error != 0)
         return status_of(error, why, why_bytes);
     enum ftli_os_end end = ftli_os_child_end(&child, timeout_ns);
@@ -253,6 +293,8 @@ static void say_reason(const struct ftli_reach *reach, const struct ftli_reach_s
     else if (last->unread_bytes != 0)
         (void)snprintf(doubt, sizeof doubt, "; suspected: %llu bytes could not be read",
                        (unsigned long long)last->unread_bytes);
+    else if (!last->contents)
+        (void)snprintf(doubt, sizeof doubt, "; suspected: what tensors hold was not looked into");
     else if (certainty != FTLI_REACH_UNREACHABLE)
         (void)snprintf(doubt, sizeof doubt, "; suspected: a snapshot at least 60 s after the first would say more");
     uint64_t since_ns = now_ns - (certainty == FTLI_REACH_UNREACHABLE ? seen->first_whole_ns : seen->first_ns);
@@ -348,7 +390,7 @@ static int scan(struct ftli_leak_detection *leaks, uint64_t timeout_ns, uint32_t
         cost.live = job->live;
         cost.without = job->without;
         cost.copies = job->copies;
-        reach->whole = cost.stopped && cost.unread_bytes == 0;
+        reach->whole = cost.stopped && cost.contents && cost.unread_bytes == 0;
         reach->last = cost;
         remember(reach, job, now_ns);
         tell(leaks);

@@ -10,7 +10,7 @@
 static const struct ftli_control_word words[] = {
     {"stats", "[json]", ftli_control_stats},
     {"check", NULL, ftli_control_check},
-    {"leaks", "[json]", ftli_control_leaks},
+    {"leaks", "[reach] [json]", ftli_control_leaks},
     {"topology", NULL, ftli_control_topology},
     {"quarantine", NULL, ftli_control_quarantine},
     {"retry", "HANDLE", ftli_control_retry},

@@ -154,13 +154,19 @@ static int say_json(const struct ftl_runtime *runtime, const ftl_leak_report *re
 int ftli_control_leaks(struct ftl_runtime *runtime, const char *arguments, ftl_write_fn write, void *user)
 {
     struct ftli_control_answer answer = {write, user, 0};
+    const ftl_leak_options options = {.reachability = strncmp(arguments, "reach", 5) == 0 &&
+                                                      (arguments[5] == ' ' || arguments[5] == '\0')};
+    char why[FTLI_REACH_WHY_BYTES];
+    if (options.reachability)
+        arguments += 5 + strspn(arguments + 5, " ");
     bool json = strcmp(arguments, "json") == 0;
     if (!json && arguments[0] != '\0')
-        return ftli_fail(FTL_EINVAL, "request: leaks: \"%.40s\" means nothing here; json, or nothing", arguments);
+        return ftli_fail(FTL_EINVAL, "request: leaks: \"%.40s\" means nothing here; json, reach, or nothing",
+                         arguments);
     ftl_leak_report *report;
-    int status = ftli_leak_scan(&runtime->leak_detection, NULL, &report);
+    int status = ftli_leak_scan_saying(&runtime->leak_detection, &options, &report, why, sizeof why);
     if (status != FTL_OK)
-        return ftli_fail(status, "the leak scan: %s", ftl_strerror(status));
+        return ftli_fail(status, "the leak scan: %s", why[0] != '\0' ? why : ftl_strerror(status));
     struct caches *caches = read_caches(runtime);
     if (caches == NULL)
         status = ftli_fail(FTL_ENOMEM, "the leak scan: no memory");

@@ -105,6 +105,8 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
  *   check         compares all counters with what is there: "good", or what is broken
  *   leaks [json]  ftl_leak_scan, printed as by ftl_leak_report_write; then the caches, which are not counted. json: all of
  *                 it, for programs
+ *   leaks reach [json]   the same, with ftl_leak_options.reachability: the process stands still for a moment
+ *   reach estimate   for how long, and what memory and time that takes
  *   topology      groups, actors, and what differs from the standard
  *   quarantine    a tensor that was given up a line: handle, bytes, how often its finalizer was tried and what it
  *                 returned last, label, tag, site; then their sum

@@ -112,6 +112,7 @@ typedef struct {
 
 /* A thread with every signal blocked. FTL_ENOMEM when the system has no more. */
 int ftli_os_thread_start(ftli_os_thread *out, const ftli_os_thread_options *, void (*run)(void *), void *argument);
+uint32_t ftli_os_thread_count(void); /* of the process; 0: the system does not say */
 void ftli_os_thread_join(ftli_os_thread);
 /* The calling thread's stack, from its lowest address to above its highest. May allocate. */
 bool ftli_os_stack(uintptr_t *low, uintptr_t *high);

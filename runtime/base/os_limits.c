@@ -133,3 +133,8 @@ uint64_t ftli_os_available_bytes(void)
     }
     return least;
 }
+
+uint32_t ftli_os_thread_count(void)
+{
+    return (uint32_t)read_key("/proc/self/status", "Threads:", 0);
+}

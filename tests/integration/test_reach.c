@@ -8,13 +8,17 @@
 #include "runtime/kernel/simulation.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -439,6 +443,116 @@ Test(reach, a_fork_that_fails_and_a_child_that_is_killed_are_errors)
     cr_expect_eq(ftl_leak_scan(runtime, &hasty, &report), FTL_ETIMEDOUT, "%s", ftl_last_error());
     ftl_leak_report_free(scan());
     cr_expect_eq(waitpid(-1, NULL, WNOHANG | __WALL), -1, "a child is left");
+    close_runtime();
+}
+
+/* Where a second copy of the tensors does not fit, they are left out; a child of the program's still has them. */
+Test(reach, contents_are_left_out_where_they_do_not_fit)
+{
+    NEEDS_NO_STALE_COPIES();
+    enum { BIG = 256 << 20 };
+    uint32_t certainty = 0;
+    const char *reason = "";
+    open_with("");
+    ftl_tensor big;
+    cr_assert_eq(ftl_bytes_new(runtime, BIG, NULL, &big), FTL_OK);
+    char *data = ftl_tensor_data(big);
+    for (size_t i = 0; i < BIG; i += 4096)
+        data[i] = 1;
+    lose("lost", LOST);
+    pass(2);
+    runtime->leak_detection.reach.available_bytes = BIG;
+    ftl_leak_report *report = scan();
+    cr_expect(count_of(report, "lost", &certainty, &reason) >= LOST - 2);
+    cr_expect_eq(certainty, FTLI_REACH_SUSPECTED_PARTLY, "%u", certainty);
+    cr_expect(strstr(reason, "what tensors hold"), "%s", reason);
+    ftl_leak_report_free(report);
+    struct ftli_reach_cost cost = runtime->leak_detection.reach.last;
+    cr_expect(!cost.contents && cost.scan_bytes < BIG, "%llu", (unsigned long long)cost.scan_bytes);
+    runtime->leak_detection.reach.fail_stop = true;
+    cr_expect_eq(refused("does not fit"), FTL_ELIMIT);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(data[BIG / 2] == 1 ? 0 : 1);
+    int ended = -1;
+    cr_assert_eq(waitpid(child, &ended, 0), child);
+    cr_expect_eq(ended, 0, "%d", ended);
+    close_runtime();
+}
+
+/* Errno for one system call, from now on, of this process. */
+static void refuse(int number, int error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {4, filter};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void *sleeper(void *barrier)
+{
+    (void)pthread_barrier_wait(barrier);
+    return NULL;
+}
+
+/* As in a container that hides clone3, and where nobody may trace. */
+Test(reach, in_a_sandbox)
+{
+    NEEDS_NO_STALE_COPIES();
+    uint32_t certainty = 0;
+    const char *reason = "";
+    pthread_barrier_t barrier;
+    pthread_t thread;
+    open_with("");
+    cr_assert_eq(pthread_barrier_init(&barrier, NULL, 2), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, sleeper, &barrier), 0);
+    lose("lost", LOST);
+    pass(2);
+    refuse(SYS_clone3, ENOSYS);
+    ftl_leak_report *report = scan();
+    cr_expect(count_of(report, "lost", &certainty, &reason) >= LOST - 2);
+    cr_expect_eq(certainty, FTLI_REACH_SUSPECTED_ONCE, "by clone: %u %s", certainty, reason);
+    ftl_leak_report_free(report);
+    refuse(SYS_ptrace, EPERM);
+    report = scan();
+    cr_expect(count_of(report, "lost", &certainty, &reason) >= LOST - 2);
+    cr_expect_eq(certainty, FTLI_REACH_SUSPECTED_PARTLY, "%u %s", certainty, reason);
+    cr_expect(strstr(reason, "registers"), "%s", reason);
+    ftl_leak_report_free(report);
+    refuse(SYS_process_vm_readv, EPERM);
+    report = scan();
+    cr_expect(runtime->leak_detection.reach.last.unread_bytes > 0);
+    ftl_leak_report_free(report);
+    refuse(SYS_clone, EAGAIN);
+    cr_expect_eq(refused("forked"), FTL_ELIMIT);
+    (void)pthread_barrier_wait(&barrier);
+    (void)pthread_join(thread, NULL);
+    close_runtime();
+}
+
+static int into(const char *text, size_t n, void *user)
+{
+    (void)strncat(user, text, n);
+    return 0;
+}
+
+Test(reach, says_what_it_will_cost)
+{
+    char text[4000] = "";
+    open_with("");
+    cr_assert_eq(ftl_runtime_control(runtime, "reach estimate", into, text), FTL_OK, "%s", ftl_last_error());
+    cr_expect(strstr(text, "will stop the process for about "), "%s", text);
+    cr_expect(strstr(text, "\npause_ns "), "%s", text);
+    text[0] = '\0';
+    cr_assert_eq(ftl_runtime_control(runtime, "leaks reach", into, text), FTL_OK, "%s", ftl_last_error());
+    cr_expect(strstr(text, "findings over"), "%s", text);
+    cr_expect_eq(ftl_runtime_control(runtime, "reach", into, text), FTL_EINVAL);
+    cr_expect_eq(ftl_runtime_control(runtime, "leaks reachable", into, text), FTL_EINVAL);
     close_runtime();
 }
 

@@ -198,8 +198,9 @@ Test(control, what_is_no_word_of_it)
     for (unsigned i = 0; i < sizeof none / sizeof none[0]; i++) {
         cr_assert_eq(ask(runtime, none[i], &text), FTL_ENOTSUP, "\"%s\"", none[i]);
         cr_assert_eq(text.n, 0);
-        cr_assert_not_null(strstr(ftl_last_error(),
-                                  "there are stats [json], check, leaks [json], topology, quarantine, retry HANDLE"));
+        cr_assert_not_null(
+            strstr(ftl_last_error(),
+                   "there are stats [json], check, leaks [reach] [json], topology, quarantine, retry HANDLE"));
     }
     char endless[4096];
     memset(endless, 'x', sizeof endless - 1);
