@@ -18,6 +18,7 @@ static const struct ftli_control_word words[] = {
     {"tensors", "[json]", ftli_control_tensors},
     {"breakdown", "[json]", ftli_control_breakdown},
     {"profile", "heap|folded", ftli_control_profile},
+    {"sites", "[N]", ftli_control_sites},
     {"set", "KEY VALUE", ftli_control_set},
     {"reach", "estimate", ftli_control_reach},
 };

@@ -44,6 +44,7 @@ int ftli_control_quarantine(struct ftl_runtime *, const char *arguments, ftl_wri
 int ftli_control_retry(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 int ftli_control_tensors(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 int ftli_control_breakdown(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
+int ftli_control_sites(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 int ftli_control_profile(struct ftl_runtime *, const char *arguments, ftl_write_fn, void *user);
 
 #endif

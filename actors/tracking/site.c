@@ -12,6 +12,7 @@
 #include <fettle/fettle.h>
 
 #include "actors/tracking/modules.h"
+#include "actors/tracking/timeline.h"
 #include "runtime/base/os.h"
 #include "tensor/header.h"
 
@@ -38,6 +39,7 @@ struct ftli_sites {
     ftli_atomic_u64 *buckets;
     struct site *sites;
     struct cells *cells;
+    struct ftli_timeline *timelines;
     FTLI_ALIGNED(64) ftli_atomic_u32 fresh; /* the next number; beyond `end` when the table is full */
     ftli_atomic_u32 kept;                   /* a number that came back; 0: none */
     ftli_atomic_u64 refused;
@@ -62,7 +64,8 @@ int ftli_sites_open(uint32_t most, struct ftli_sites **out)
     size_t at_buckets = pages(sizeof(struct ftli_sites));
     size_t at_sites = at_buckets + pages(buckets * sizeof(ftli_atomic_u64));
     size_t at_cells = at_sites + pages(end * sizeof(struct site));
-    size_t bytes = at_cells + pages(end * sizeof(struct cells));
+    size_t at_timelines = at_cells + pages(end * sizeof(struct cells));
+    size_t bytes = at_timelines + pages(end * sizeof(struct ftli_timeline));
     char *at = ftli_os_reserve(bytes, ftli_os_page_bytes());
     if (at == NULL)
         return FTL_ENOMEM;
@@ -73,6 +76,7 @@ int ftli_sites_open(uint32_t most, struct ftli_sites **out)
     sites->buckets = (ftli_atomic_u64 *)(void *)(at + at_buckets);
     sites->sites = (struct site *)(void *)(at + at_sites);
     sites->cells = (struct cells *)(void *)(at + at_cells);
+    sites->timelines = (struct ftli_timeline *)(void *)(at + at_timelines);
     ftli_u32_store_relaxed(&sites->fresh, 2);
     static const char other[] = "(other)";
     memcpy(sites->sites[FTLI_SITE_OTHER].text, other, sizeof other);
@@ -273,6 +277,27 @@ void ftli_site_figures(const struct ftli_sites *sites, uint32_t site, struct ftl
     *out = figures;
 }
 
+/* ---- over time ---------------------------------------------------------------------------------------------------------- */
+
+struct ftli_timeline *ftli_site_timeline(struct ftli_sites *sites, uint32_t site)
+{
+    return site < ftli_sites_end(sites) ? &sites->timelines[site] : NULL;
+}
+
+void ftli_sites_look(struct ftli_sites *sites, uint32_t *next, uint32_t most, uint64_t now_ms)
+{
+    uint32_t end = ftli_sites_end(sites), site = *next;
+    for (; site < end && most > 0; site++, most--) {
+        const struct cells *cells = &sites->cells[site];
+        uint64_t dropped = ftli_u64_load_relaxed(&cells->dropped_bytes);
+        uint64_t created = ftli_u64_load_relaxed(&cells->created_bytes);
+        uint64_t alive = created > dropped ? (created - dropped) / FTLI_WEIGHT_ONE : 0;
+        if (created != 0)
+            ftli_timeline_add(&sites->timelines[site], now_ms, alive);
+    }
+    *next = site < end ? site : 0;
+}
+
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
 
 uint32_t ftli_sites_end(const struct ftli_sites *sites)
@@ -314,7 +339,7 @@ size_t ftli_sites_used_bytes(const struct ftli_sites *sites)
 {
     if (sites == NULL)
         return 0;
-    size_t each = sizeof(struct site) + sizeof(struct cells);
+    size_t each = sizeof(struct site) + sizeof(struct cells) + sizeof(struct ftli_timeline);
     return pages(sizeof *sites) + pages((sites->bucket_mask + (size_t)1) * sizeof(ftli_atomic_u64)) +
            pages(ftli_sites_end(sites) * each);
 }

@@ -27,6 +27,7 @@
 #define FTLI_SITE_LIFETIMES 32
 
 struct ftli_sites;
+struct ftli_timeline;
 
 struct ftli_site_view {
     const char *literal; /* NULL: a stack */
@@ -65,6 +66,12 @@ void ftli_site_figures(const struct ftli_sites *, uint32_t site, struct ftli_sit
 
 unsigned ftli_site_lifetime_bucket(uint32_t lived_ms);
 uint64_t ftli_site_lifetime_from_ms(unsigned bucket); /* and up to under that of the next */
+
+/* Bytes alive over time; NULL: no such site. Whoever holds the tracking's token. */
+struct ftli_timeline *ftli_site_timeline(struct ftli_sites *, uint32_t site);
+/* A look at the sites from *next on, `most` at most: their timelines get what is alive now. *next is 0 again after the last site. The
+ * same. */
+void ftli_sites_look(struct ftli_sites *, uint32_t *next, uint32_t most, uint64_t now_ms);
 
 uint64_t ftli_sites_refused(const struct ftli_sites *);  /* tensors that became "(other)" */
 size_t ftli_sites_used_bytes(const struct ftli_sites *); /* that may be resident */

@@ -171,6 +171,15 @@ static int on_message(void *state, ftli_context *context, ftli_message *message)
     return FTL_OK;
 }
 
+/* Their timelines go on while events come, and a pass that was begun is ended. Whether one is under way. */
+static bool look_at_sites(struct ftli_tracking *tracking, bool begins, uint64_t now_ns)
+{
+    if (tracking->sites == NULL || (!begins && tracking->looked == 0))
+        return false;
+    ftli_sites_look(tracking->sites, &tracking->looked, FTLI_TRACKING_SITES_A_TICK, now_ns / 1000000);
+    return tracking->looked != 0;
+}
+
 /* Ends when nothing came: the next event that fills half a ring, or the next pause of the program, arms it again. */
 static int on_tick(void *state, ftli_context *context)
 {
@@ -178,6 +187,7 @@ static int on_tick(void *state, ftli_context *context)
     uint64_t again_ns = FTLI_TRACKING_TICK_NS;
     if (ftli_token_try_take(&tracking->token)) {
         uint64_t collected = collect(tracking);
+        collected += look_at_sites(tracking, collected != 0, ftli_now_ns(context));
         again_ns = ftli_tracking_adapt(tracking, ftli_now_ns(context));
         ftli_token_release(&tracking->token);
         again_ns = collected != 0 && again_ns > FTLI_TRACKING_TICK_NS ? FTLI_TRACKING_TICK_NS : again_ns;

@@ -14,6 +14,7 @@
 #include "actors/tracking/modules.h"
 #include "actors/tracking/profile.h"
 #include "actors/tracking/controller.h"
+#include "actors/tracking/pattern.h"
 #include "actors/tracking/sampling.h"
 #include "actors/tracking/site.h"
 #include "actors/tracking/stack.h"
@@ -121,6 +122,7 @@ uint32_t ftli_event_ring_take(struct ftli_event_ring *, struct ftli_event_record
  */
 
 enum { FTLI_TRACKING_UPDATE = 1, FTLI_TRACKING_SAMPLE_LESS = 2 }; /* of routes: the rings are emptied now; adapt.c */
+enum { FTLI_TRACKING_SITES_A_TICK = 512 /* that are looked at for their timelines */ };
 enum { FTLI_TRACKING_TICK_NS = 100 * 1000 * 1000 };
 enum { FTLI_TRACKING_HEADER_BYTES = 12 }; /* what tracking keeps in each tensor's header: record and stamp */
 
@@ -168,7 +170,15 @@ struct ftli_tracking {
     uint64_t paused_until_ns;                        /* 0: stacks are taken */
     bool is_less_wanted;                             /* a route said so while somebody had the token */
     bool is_pending;                                 /* some port has other rates still */
+    uint32_t looked;                                 /* a pass over the sites has come to here; 0: none is under way */
 };
+
+/* The timelines of all sites are brought up to now_ns of the kernel's clock; what one of them looks like. Any thread; waits as
+ * ftli_tracking_events does. */
+void ftli_tracking_look(struct ftli_tracking *, uint64_t now_ns);
+enum ftli_pattern ftli_tracking_pattern(struct ftli_tracking *, uint32_t site, double *confidence);
+/* When its first tensor was seen, in milliseconds of the kernel's clock; 0: not yet. */
+uint64_t ftli_tracking_since_ms(struct ftli_tracking *, uint32_t site);
 
 extern const ftli_actor_operations ftli_tracking_operations;
 

@@ -121,19 +121,24 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
  *                 alloc_objects, alloc_space by site, with labels device, dtype, scope and label. What is in use is exact
  *                 for sites that the program named (ftl_tensor_options.site), else an estimate from samples
  *   profile folded   the same, bytes in use, as stacks a line for flame graphs
+ *   sites [N]     where sampled tensors are made, the N (40) largest first: what is alive, as estimates with their standard
+ *                 errors; how many are made a second; within how long half, and 99 of 100, of those that ended did, and
+ *                 what is alive for longer; what their bytes look like over time, with a confidence: stable, repeating,
+ *                 sawtooth, steady growth, exponential growth
  *   kill NAME     fault injection: that actor's next receive fails as one that answers FTL_EINTERNAL, and the topology's
  *                 `recovery` and `supervision` say what follows; by default a restart, of which they allow 1 in 5 s
  *
- * [w] check: some 20 ms; leaks: as ftl_leak_scan; tensors, breakdown, profile: a walk
+ * [w] check: some 20 ms; leaks: as ftl_leak_scan; tensors, breakdown, profile, sites: a walk
  * FTL_EINVAL     runtime, request or write NULL; stats, leaks, tensors, breakdown: neither json nor nothing; profile:
- *                neither heap nor folded; retry: no handle, or of a tensor that is alive; kill: there is no such actor
- * FTL_ENOTSUP    another request; stats json, leaks json in a build without telemetry; kill: an actor that cannot be
- *                restarted; forked child
+ *                neither heap nor folded; sites: no number; retry: no handle, or of a tensor that is alive;
+ *                kill: there is no such actor
+ * FTL_ENOTSUP    another request; sites: the topology has no tracking; stats json, leaks json in a build without
+ *                telemetry; kill: an actor that cannot be restarted; forked child
  * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed; kill: it is
  *                down, or was not yet met by the last kill
  * FTL_ESTALE     retry: there is no such tensor, or no more
  * FTL_EINTERNAL  check: broken
- * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan; breakdown, profile: FTL_ENOMEM
+ * FTL_ETIMEDOUT, FTL_ENOMEM  leaks: as ftl_leak_scan; breakdown, profile, sites: FTL_ENOMEM
  * FTL_ECLOSED    the runtime is closed; retry: or closing */
 FTL_API FTL_CHECK int ftl_runtime_control(ftl_runtime *, const char *request, ftl_write_fn, void *user);
 

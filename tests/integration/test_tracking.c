@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 TestSuite(tracking_whole, .timeout = 200);
 
@@ -435,4 +436,90 @@ Test(tracking_whole, at_level_debug_each_tensor_is_in_the_figures_of_its_site)
 Test(tracking_whole, sites_agree_where_every_drop_is_a_message)
 {
     sites_agree("actors.tracking.level: detailed\nactors.cleanup.policy: message\n");
+}
+
+/* ---- "sites" */
+
+struct said {
+    char text[16384];
+    size_t n;
+};
+
+static int hear(const char *bytes, size_t n, void *user)
+{
+    struct said *said = user;
+    cr_assert_lt(said->n + n, sizeof said->text);
+    memcpy(said->text + said->n, bytes, n);
+    said->n += n;
+    said->text[said->n] = '\0';
+    return 0;
+}
+
+static const char *row_of(const struct said *said, const char *site)
+{
+    const char *at = strstr(said->text, site);
+    cr_assert(at != NULL, "%s", said->text);
+    while (at > said->text && at[-1] != '\n')
+        at--;
+    return at;
+}
+
+Test(tracking_whole, sites_are_listed_the_largest_first)
+{
+    static struct said said;
+    ftl_runtime *runtime = open_at("debug");
+    const ftl_tensor_options small = {.site = "small.c:1"}, large = {.site = "large.c:2"}, gone = {.site = "gone.c:3"};
+    ftl_tensor tensor;
+    for (unsigned i = 0; i < 70; i++) {
+        cr_assert_eq(ftl_bytes_new(runtime, 100, &small, &tensor), FTL_OK);
+        if (i % 7 != 0)
+            cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+        cr_assert_eq(ftl_bytes_new(runtime, 5000, &gone, &tensor), FTL_OK);
+        cr_assert_eq(ftl_tensor_drop(tensor), FTL_OK);
+    }
+    cr_assert_eq(ftl_bytes_new(runtime, 50000, &large, &tensor), FTL_OK);
+    cr_assert_eq(ftl_runtime_control(runtime, "sites", hear, &said), FTL_OK, "%s", ftl_last_error());
+    cr_expect_eq(strncmp(said.text, "3 sites, 0 tensors", 18), 0, "%s", said.text);
+    double objects = -1, error = -1, bytes = -1;
+    cr_assert_eq(sscanf(row_of(&said, "small.c:1"), "%lf ±%lf %lf", &objects, &error, &bytes), 3);
+    cr_expect(objects == 10 && error == 0 && bytes == 1000, "each one is sampled: %s", said.text);
+    cr_assert_eq(sscanf(row_of(&said, "large.c:2"), "%lf ±%lf %lf", &objects, &error, &bytes), 3);
+    cr_expect(objects == 1 && bytes == 50000);
+    cr_assert_eq(sscanf(row_of(&said, "gone.c:3"), "%lf ±%lf %lf", &objects, &error, &bytes), 3);
+    cr_expect(objects == 0 && bytes == 0);
+    cr_expect(row_of(&said, "large.c:2") < row_of(&said, "small.c:1"));
+    cr_expect(row_of(&said, "small.c:1") < row_of(&said, "gone.c:3"));
+    said.n = 0;
+    cr_assert_eq(ftl_runtime_control(runtime, "sites 1", hear, &said), FTL_OK);
+    cr_expect(strstr(said.text, "large.c:2\nand 2 more\n") != NULL, "%s", said.text);
+    cr_expect_eq(ftl_runtime_control(runtime, "sites many", hear, &said), FTL_EINVAL);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+    runtime = open_at("none");
+    said.n = 0;
+    cr_expect_eq(ftl_runtime_control(runtime, "sites", hear, &said), FTL_OK);
+    cr_expect_eq(strncmp(said.text, "0 sites", 7), 0, "%s", said.text);
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
+}
+
+/* Estimates of a rate: within five standard errors, on ten runs of other tensors. */
+Test(tracking_whole, what_sites_estimate_is_near_what_is_alive)
+{
+    enum { ALIVE = 5000 };
+    static struct said said;
+    ftl_runtime *runtime = open_at("standard");
+    const ftl_tensor_options here = {.site = "here.c:9"};
+    for (unsigned round = 1; round <= 10; round++) {
+        for (unsigned i = 0; i < ALIVE / 10; i++) {
+            ftl_tensor tensor;
+            cr_assert_eq(ftl_bytes_new(runtime, 200, &here, &tensor), FTL_OK);
+        }
+        double objects = 0, error = 0, bytes = 0;
+        said.n = 0;
+        cr_assert_eq(ftl_runtime_control(runtime, "sites", hear, &said), FTL_OK);
+        cr_assert_eq(sscanf(row_of(&said, "here.c:9"), "%lf ±%lf %lf", &objects, &error, &bytes), 3);
+        double alive = round * (ALIVE / 10);
+        cr_expect(objects - alive < 5 * error + 1 && alive - objects < 5 * error + 1, "%g, really %g", objects, alive);
+        cr_expect_float_eq(bytes, 200 * objects, 200, "%g bytes of %g", bytes, objects);
+    }
+    cr_assert_eq(ftl_runtime_close(runtime, NULL), FTL_OK);
 }

@@ -100,7 +100,7 @@ Test(site, a_million_sites_and_a_hundred_thousand_texts_are_a_bound)
     cr_expect_eq(others, 1100000 - MOST);
     cr_expect_eq(ftli_sites_refused(sites), others);
     cr_expect_eq(ftli_sites_end(sites), MOST + 2);
-    cr_expect_leq(ftli_sites_used_bytes(sites), MOST * 640);
+    cr_expect_leq(ftli_sites_used_bytes(sites), MOST * 1100);
     uintptr_t first[2] = {0x400000, 0x500000};
     cr_expect_eq(ftli_site_of_stack(sites, first, 2), 2, "those that are there are still found");
     ftli_sites_close(sites);
