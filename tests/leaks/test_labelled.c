@@ -13,7 +13,7 @@
 
 #define SECOND UINT64_C(1000000000)
 
-enum { RECALL_LEAST = 16 }; /* percent: it rises to 99 with the kinds of leaks that are looked for */
+enum { RECALL_LEAST = 99 }; /* percent */
 enum { SEEDS = 3 };
 enum { SCAN_EVERY_S = 5 * MINUTE, KINDS_MOST = 64 };
 enum { REPORTED = FTL_EVENT_LEAK | FTL_EVENT_QUARANTINE | FTL_EVENT_OVERDUE };
