@@ -42,7 +42,7 @@ static void say_bytes(double bytes, char *text, size_t text_bytes)
 
 void ftli_signature_rate(double bytes_per_second, char *text, size_t bytes)
 {
-    char amount[32];
+    char amount[64];
     bool by_hour = bytes_per_second < 64 * 1024;
     say_bytes(by_hour ? bytes_per_second * 3600 : bytes_per_second, amount, sizeof amount);
     (void)snprintf(text, bytes, "%s/%s", amount, by_hour ? "h" : "s");
@@ -63,7 +63,7 @@ static void say_time(double seconds, char *text, size_t bytes)
 /* "grows 14.9 MiB/h, steadily for 8 min, r 0.98" */
 static void say_growth(const struct ftli_leak_facts *facts, char *text, size_t bytes)
 {
-    char rate[40], watched[24];
+    char rate[80], watched[64];
     ftli_signature_rate(facts->bytes_per_second, rate, sizeof rate);
     say_time(facts->watched_seconds, watched, sizeof watched);
     (void)snprintf(text, bytes, "grows %s (%.3g an hour), %s for %s, r %.2f", rate, facts->count_per_second * 3600,
@@ -72,7 +72,7 @@ static void say_growth(const struct ftli_leak_facts *facts, char *text, size_t b
 
 static void say_what_usually_happens(const struct ftli_leak_facts *facts, char *text, size_t bytes)
 {
-    char typical[24];
+    char typical[64];
     say_time((double)facts->typical_ms / 1000, typical, sizeof typical);
     (void)snprintf(text, bytes, "99 of 100 of its site die within %s", typical);
 }
@@ -103,7 +103,7 @@ static const char *fix_of(enum ftli_signature signature)
 void ftli_signature_words(enum ftli_signature signature, const struct ftli_leak_facts *facts, char *reason,
                           size_t reason_bytes, char *fix, size_t fix_bytes)
 {
-    char growth[120], usual[80], held[24], bound[24], oldest[24];
+    char growth[256], usual[128], held[64], bound[64], oldest[64];
     say_growth(facts, growth, sizeof growth);
     say_what_usually_happens(facts, usual, sizeof usual);
     say_time((double)facts->oldest_ms / 1000, oldest, sizeof oldest);
