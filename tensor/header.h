@@ -56,7 +56,7 @@ enum ftli_header_flags {
     FTLI_HEADER_BIG_SHAPE = 128, /* dimensions or strides lie in the extension */
     FTLI_HEADER_SCOPED = 256,    /* its scope counts it */
     FTLI_HEADER_AWAITED = 512,   /* somebody waits for its end: the cleanup completes it, and wakes him */
-    FTLI_HEADER_QUOTA = 1024,    /* its label or site has a quota, and counts it */
+    FTLI_HEADER_QUOTA = 3072,    /* two: the quota of its label counts it, and that of its site */
 };
 
 FTLI_INLINE struct ftli_header *ftli_header_of_link(ftli_link *link)

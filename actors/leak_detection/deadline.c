@@ -24,6 +24,12 @@ void ftli_leak_detection_watch_scope(struct ftli_leak_detection *leaks, uint64_t
     come_at(leaks, due_ns, now_ns);
 }
 
+void ftli_leak_detection_set_mitigate(struct ftli_leak_detection *leaks, uint32_t mitigate, uint64_t now_ns)
+{
+    ftli_u32_store_release(&leaks->mitigate, mitigate);
+    ftli_leak_detection_watch_scope(leaks, now_ns, now_ns); /* as if one were due: all are looked at */
+}
+
 uint64_t ftli_leak_detection_scopes_overdue(const struct ftli_leak_detection *leaks)
 {
     return ftli_u64_load_acquire(&leaks->scopes_overdue);
@@ -65,8 +71,8 @@ static bool end(const struct ftli_leak_detection *leaks, const struct ftli_scope
 
 static bool is_mitigated(const struct ftli_leak_detection *leaks)
 {
-    const struct ftli_leak_detection_settings *settings = leaks->world.settings;
-    return settings != NULL && settings->mitigate == FTLI_LEAK_MITIGATE_OVERDUE_SCOPE && leaks->world.end_scope != NULL;
+    return ftli_u32_load_acquire(&leaks->mitigate) == FTLI_LEAK_MITIGATE_OVERDUE_SCOPE &&
+           leaks->world.end_scope != NULL;
 }
 
 /* True: it is open past its deadline. *next_ns becomes its deadline if that is yet to come. */

@@ -21,6 +21,8 @@ int ftli_leak_detection_init(struct ftli_leak_detection *leaks, const struct ftl
 {
     memset(leaks, 0, sizeof *leaks);
     leaks->world = *world;
+    if (world->settings != NULL)
+        ftli_u32_store_relaxed(&leaks->mitigate, world->settings->mitigate);
     leaks->pinned = ftli_os_reserve(pinned_bytes(), ftli_os_page_bytes());
     ftli_cycles_init(&leaks->cycles);
     int status = leaks->pinned != NULL ? ftli_quotas_init(&leaks->quotas, world->settings) : FTL_ENOMEM;

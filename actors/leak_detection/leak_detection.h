@@ -106,6 +106,7 @@ struct ftli_leak_detection {
     struct ftli_leak_pass passes[FTLI_LEAK_PASSES];
     struct ftli_cycles cycles;
     struct ftli_quotas quotas;
+    ftli_atomic_u32 mitigate; /* enum ftli_leak_mitigate */
     struct ftli_reach reach;
     struct ftli_growth growth;
     /* Of scopes with a deadline: the next one, complemented, so that 0 is none. pairs: scope-due */
@@ -148,6 +149,8 @@ void ftli_leak_detection_audit_within(struct ftli_leak_detection *, uint64_t cre
 void ftli_leak_detection_note_link(struct ftli_leak_detection *, uint64_t tensor);
 /* A scope was opened that is overdue when it is still open at due_ns. */
 void ftli_leak_detection_watch_scope(struct ftli_leak_detection *, uint64_t due_ns, uint64_t now_ns);
+/* From now on; what is past its deadline already is looked at soon. */
+void ftli_leak_detection_set_mitigate(struct ftli_leak_detection *, uint32_t mitigate, uint64_t now_ns);
 /* Scopes that are open past their deadline, as the last look found them: one comes with each deadline that passes. */
 uint64_t ftli_leak_detection_scopes_overdue(const struct ftli_leak_detection *);
 /* ftl_stats.leak_suspects: tensors that outlived their scope or thread, hang on a pin, or hold each other, as the last looks found them. */

@@ -250,12 +250,13 @@ FTLI_ON_NEW static int make(struct ftli_agent *agent, const struct birth *birth,
     const char *site = birth->options != NULL ? birth->options->site : NULL;
     if (FTLI_LIKELY(!ftli_quota_counts(agent->runtime, birth->label, site)))
         return make_counted(agent, birth, 0, made, id);
-    int status = ftli_quota_join(agent->runtime, birth->label, site, birth->bytes);
+    uint32_t flags;
+    int status = ftli_quota_join(agent->runtime, birth->label, site, birth->bytes, &flags);
     if (status != FTL_OK)
         return status;
-    status = make_counted(agent, birth, FTLI_HEADER_QUOTA, made, id);
+    status = make_counted(agent, birth, flags, made, id);
     if (status != FTL_OK)
-        ftli_quota_withdraw(agent->runtime, birth->label, site, birth->bytes);
+        ftli_quota_withdraw(agent->runtime, flags, birth->label, site, birth->bytes);
     return status;
 }
 

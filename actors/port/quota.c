@@ -32,11 +32,11 @@ static int refuse(struct ftl_runtime *runtime, enum ftli_quota_kind kind, const 
     return ftli_fail(FTL_ELIMIT, "%llu bytes: %s", (unsigned long long)bytes, why);
 }
 
-int ftli_quota_join(struct ftl_runtime *runtime, uint32_t label, const char *site, uint64_t bytes)
+int ftli_quota_join(struct ftl_runtime *runtime, uint32_t label, const char *site, uint64_t bytes, uint32_t *flags)
 {
     struct ftli_quotas *quotas = &runtime->leak_detection.quotas;
     struct ftli_quota_answer answer;
-    struct ftli_quota_place place = ftli_quota_place(quotas, label, site);
+    struct ftli_quota_place place = ftli_quota_place(quotas, FTLI_HEADER_QUOTA, label, site);
     bool taken = ftli_quota_take(quotas, place, bytes, &answer);
     if (!taken)
         return refuse(runtime, answer.refused, name_of(runtime, answer.refused, label, site),
@@ -45,19 +45,21 @@ int ftli_quota_join(struct ftl_runtime *runtime, uint32_t label, const char *sit
         if (answer.passed[kind])
             tell_of_mark(runtime, (enum ftli_quota_kind)kind, name_of(runtime, (enum ftli_quota_kind)kind, label, site),
                          answer.live_bytes[kind]);
+    *flags = ftli_quota_flags(&place);
     return FTL_OK;
 }
 
-void ftli_quota_withdraw(struct ftl_runtime *runtime, uint32_t label, const char *site, uint64_t bytes)
+void ftli_quota_withdraw(struct ftl_runtime *runtime, uint32_t flags, uint32_t label, const char *site, uint64_t bytes)
 {
     struct ftli_quotas *quotas = &runtime->leak_detection.quotas;
-    ftli_quota_give(quotas, ftli_quota_place(quotas, label, site), bytes);
+    ftli_quota_give(quotas, ftli_quota_place(quotas, flags, label, site), bytes);
 }
 
 void ftli_quota_leave(struct ftl_runtime *runtime, const struct ftli_header *header)
 {
     uint32_t cold = ftli_u32_load_relaxed(&header->cold);
     const struct ftli_extension *extension = ftli_extension(&runtime->table, cold);
-    ftli_quota_withdraw(runtime, ftli_u32_load_relaxed(&extension->label), ftli_pointer_load_relaxed(&extension->site),
+    ftli_quota_withdraw(runtime, ftli_record_flags(ftli_u64_load_relaxed(&header->record)),
+                        ftli_u32_load_relaxed(&extension->label), ftli_pointer_load_relaxed(&extension->site),
                         ftli_size_bytes(ftli_u64_load_relaxed(&header->size)));
 }

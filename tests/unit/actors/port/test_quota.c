@@ -50,7 +50,7 @@ static void must_be_refused(ftl_runtime *runtime, uint64_t bytes, const ftl_tens
 static uint64_t label_bytes(ftl_runtime *runtime, const char *label)
 {
     uint32_t number = ftli_label_intern(&runtime->labels, label);
-    struct ftli_quota_place place = ftli_quota_place(&runtime->leak_detection.quotas, number, NULL);
+    struct ftli_quota_place place = ftli_quota_place(&runtime->leak_detection.quotas, FTLI_HEADER_QUOTA, number, NULL);
     cr_assert_not_null(place.cells[FTLI_QUOTA_LABEL]);
     return ftli_u64_load_acquire(&place.cells[FTLI_QUOTA_LABEL]->live_bytes);
 }
@@ -204,7 +204,7 @@ Test(quota, the_audit_sees_a_sum_that_is_wrong)
     ftl_tensor tensor = new_bytes(runtime, 100, &(ftl_tensor_options){.label = "kv"});
     uint32_t number = ftli_label_intern(&runtime->labels, "kv");
     struct ftli_quota_cell *cell =
-        ftli_quota_place(&runtime->leak_detection.quotas, number, NULL).cells[FTLI_QUOTA_LABEL];
+        ftli_quota_place(&runtime->leak_detection.quotas, FTLI_HEADER_QUOTA, number, NULL).cells[FTLI_QUOTA_LABEL];
     char why[300];
     ftli_u64_store_relaxed(&cell->live_bytes, 99);
     cr_assert_eq(ftli_quotas_audit(&runtime->leak_detection.quotas, &runtime->table, &runtime->labels, why, sizeof why),
