@@ -225,6 +225,55 @@ Test(quota, without_quotas_nothing_is_counted)
     must_close(runtime);
 }
 
+/* ---- while it runs */
+
+static int ignore(const char *text, size_t bytes, void *user)
+{
+    (void)text, (void)bytes, (void)user;
+    return 0;
+}
+
+static int set(ftl_runtime *runtime, const char *request)
+{
+    return ftl_runtime_control(runtime, request, ignore, NULL);
+}
+
+Test(quota, it_is_set_changed_and_taken_away_while_it_runs)
+{
+    ftl_runtime *runtime = open_and_hear(NULL, FTL_EVENT_LIMIT);
+    const ftl_tensor_options kv = {.label = "kv", .site = "model.c:12"};
+    ftl_tensor before = new_bytes(runtime, 5000, &kv);
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.label 1K"), FTL_EINVAL);
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.label 2000B"), FTL_OK, "%s", ftl_last_error());
+    ftl_tensor first = new_bytes(runtime, 1500, &kv);
+    cr_assert_eq(label_bytes(runtime, "kv"), 1500, "what was made before is not in it");
+    must_be_refused(runtime, 501, &kv, "501 bytes: label \"kv\" holds 1500 bytes of its quota of 2000");
+    /* the second kind: the first one's tensors are not in its sums, and do not leave them */
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.site 600B"), FTL_OK);
+    ftl_tensor second = new_bytes(runtime, 500, &kv);
+    must_agree(runtime);
+    DROP(before);
+    DROP(first);
+    must_be_refused(runtime, 101, &kv, "101 bytes: site \"model.c:12\" holds 500 bytes of its quota of 600");
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.site none"), FTL_OK);
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.label 1000B"), FTL_OK, "below what there may be");
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.warn 60%"), FTL_OK);
+    run_for(runtime, SECOND);
+    heard.count = 0;
+    ftl_tensor third = new_bytes(runtime, 100, &kv);
+    run_for(runtime, SECOND);
+    cr_assert_eq(heard.count, 1);
+    cr_assert_str_eq(heard.text[0], "label \"kv\" holds 600 bytes, 60 % of its quota of 1000");
+    DROP(second);
+    DROP(third);
+    cr_assert_eq(label_bytes(runtime, "kv"), 0);
+    must_close(runtime);
+    runtime = open_simulated("actors.leak_detection: none");
+    cr_assert_eq(set(runtime, "set actors.leak_detection.quota.label 2000B"), FTL_ENOTSUP);
+    cr_assert_eq(set(runtime, "set actors.leak_detection.mitigate overdue_scope"), FTL_ENOTSUP);
+    must_close(runtime);
+}
+
 /* ---- threads */
 
 enum { THREADS = 4, ROUNDS = 4000, QUOTA = 10000, BYTES = 900 };
@@ -357,5 +406,24 @@ Test(mitigate, each_of_many_is_ended_and_logged)
     for (unsigned i = 0; i < heard.count; i++)
         ended += strstr(heard.text[i], "was ended") != NULL;
     cr_assert_eq(ended, SCOPES);
+    must_close(runtime);
+}
+
+Test(mitigate, what_is_overdue_when_it_is_set_is_ended_too)
+{
+    ftl_runtime *runtime = open_and_hear(NULL, FTL_EVENT_LOG);
+    ftl_scope scope = open_scope(runtime, (ftl_scope_options){.deadline_ns = SECOND});
+    ftl_tensor tensor = new_bytes(runtime, 1000, &(ftl_tensor_options){.scope = scope});
+    run_for(runtime, 5 * SECOND);
+    cr_assert(ftl_tensor_alive(tensor));
+    cr_assert_eq(set(runtime, "set actors.leak_detection.mitigate scopes"), FTL_EINVAL);
+    cr_assert_eq(set(runtime, "set actors.leak_detection.mitigate overdue_scope"), FTL_OK, "%s", ftl_last_error());
+    run_for(runtime, SECOND);
+    cr_assert_not(ftl_tensor_alive(tensor));
+    cr_assert_eq(heard.count, 1);
+    cr_assert_eq(set(runtime, "set actors.leak_detection.mitigate none"), FTL_OK);
+    scope = open_scope(runtime, (ftl_scope_options){.deadline_ns = SECOND});
+    run_for(runtime, 5 * SECOND);
+    cr_assert_eq(ftl_scope_end(scope, NULL), FTL_OK);
     must_close(runtime);
 }
