@@ -385,7 +385,7 @@ static void look(struct ftli_world *world)
     ftl_leak_report *report;
     ftl_defragment_result result;
     ftl_defragment_options options = {.purge = true};
-    switch (ftli_world_below(world, 8)) {
+    switch (ftli_world_below(world, 10)) {
     case 0:
         (void)FTLI_HOLDS(world, works, ftl_runtime_stats(world->runtime, &s) == FTL_OK);
         (void)FTLI_HOLDS(world, "created = live + pending + reclaimed + quarantined",
@@ -411,6 +411,10 @@ static void look(struct ftli_world *world)
         break;
     case 6:
         retry_all(world);
+        break;
+    case 7:
+    case 8:
+        ftli_world_cycle(world);
         break;
     default:
         ftli_world_audit(world);
@@ -450,6 +454,7 @@ void ftli_world_operate(struct ftli_world *world)
 void ftli_world_let_go(struct ftli_world *world)
 {
     ftli_world_play(world, ftli_world_any_thread(world));
+    ftli_world_undo_cycles(world);
     for (unsigned i = 0; i < FTLI_WORLD_SCOPES; i++)
         if (world->scopes[i].id != 0)
             scope(world, i);

@@ -49,6 +49,13 @@ struct ftli_world_slot {
     unsigned scope;
 };
 
+/* Two that are linked to each other. */
+enum { FTLI_WORLD_PAIRS = 3 };
+struct ftli_world_pair {
+    ftl_tensor a, b; /* a.id 0: none */
+    bool is_held;    /* the program has a reference on a */
+};
+
 /* What a thread is to the library, kept while another one is played. */
 struct ftli_world_thread {
     struct ftli_thread thread;
@@ -79,6 +86,7 @@ struct ftli_world {
     struct ftli_world_thread threads[FTLI_WORLD_PLAYERS];
     struct ftli_world_slot slots[FTLI_WORLD_SLOTS];
     ftl_scope scopes[FTLI_WORLD_SCOPES];
+    struct ftli_world_pair pairs[FTLI_WORLD_PAIRS];
     ftl_tensor gone[FTLI_WORLD_GONE];
     unsigned gone_next;
     struct ftli_world_finalizer *finalizers; /* as many as there may be operations */
@@ -118,6 +126,11 @@ uint64_t ftli_world_pending(const struct ftli_world *);
 void ftli_world_check_slot(struct ftli_world *, const struct ftli_world_slot *);
 void ftli_world_check_gone(struct ftli_world *);
 void ftli_world_check_end(struct ftli_world *); /* everything was let go of, and is completed */
+
+/* ---- cycles.c */
+
+void ftli_world_cycle(struct ftli_world *); /* makes, loses or undoes a pair; and what is lost is found */
+void ftli_world_undo_cycles(struct ftli_world *);
 
 /* ---- threads.c */
 

@@ -20,16 +20,16 @@ typedef struct {
     char label[32], scope[32], site[64];
     uint64_t reserved[2];
 } ftl_leak;
-/* Found in this version: OUTLIVED_SCOPE, OUTLIVED_THREAD, CYCLE and PINNED, each proven: certainty 100; on request
- * UNREACHABLE, see reachability. GROWTH and SURVIVOR are conclusions from what was seen over time, each
- * with the certainty of its test; docs/design.md says how they are made.
+/* Found in this version: UNREFERENCED (a fault: live without a reference, or dropped and in nobody's hands), OUTLIVED_SCOPE,
+ * OUTLIVED_THREAD, CYCLE and PINNED, each proven: certainty 100; on request UNREACHABLE, see reachability. GROWTH and
+ * SURVIVOR are conclusions from what was seen over time, each with the certainty of its test; docs/design.md says how.
  * GROWTH    the tensors of one label, scope label and site that are no longer young become more and more, steadily, for a window
  *           of the topology's `growth` and longer (or open scopes of one label do, and this is what is in them); the row is
  *           what has come since. Not so: what levels off, comes and goes, or is in a cache scope below its bound. A cache that is above
  *           its bound (soft_bytes, else hard_bytes) for some time is reported as its members, certainty 100.
  * SURVIVOR  they live on, a thousand times longer than 99 of 100 of the same site (options.site). */
 enum { FTL_LEAK_UNREFERENCED = 1, FTL_LEAK_OUTLIVED_SCOPE = 2, FTL_LEAK_OUTLIVED_THREAD = 3,
-       FTL_LEAK_CYCLE = 4 /* a row a cycle, all its tensors counted; tensor: the oldest of them */,
+       FTL_LEAK_CYCLE = 4 /* of links; count: all tensors of the cycles whose oldest has this label and site */,
        FTL_LEAK_GROWTH = 5, FTL_LEAK_UNREACHABLE = 6, FTL_LEAK_SURVIVOR = 7,
        FTL_LEAK_PINNED = 8 /* dropped, and pinned for more than 10 s */ };
 typedef struct {

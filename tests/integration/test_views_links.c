@@ -475,7 +475,7 @@ Test(views_links, a_link_and_the_last_drop_at_once)
 }
 
 /* Threads make cycles, hold one of their members all the time, and undo them, while scans look: nothing of it is ever a leak. */
-enum { CYCLE_THREADS = 2, CYCLES = 4000 };
+enum { CYCLE_THREADS = 2, CYCLES = 1000 };
 static _Atomic unsigned cyclists;
 static void *make_and_undo_cycles(void *unused)
 {

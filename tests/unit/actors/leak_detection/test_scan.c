@@ -200,6 +200,31 @@ Test(scan, at_close_all_that_is_alive)
     ftli_leak_report_destroy(report);
 }
 
+/* DROPPED, and posted to nobody. */
+Test(scan, a_drop_that_nobody_has_is_unreferenced_once_its_time_is_over)
+{
+    uint64_t tensor = make(500, 0, NULL, NULL);
+    struct ftli_header *header = header_of(tensor);
+    cr_assert_eq(ftli_word_drop(&header->word, ftli_handle_generation(tensor), false), FTLI_WORD_POST);
+    ftli_u64_store_release(&header->dimensions_low, ftli_kernel_now_ns(kernel));
+    ftli_simulation_jump(kernel, 11 * SECOND - 1);
+    ftl_leak_report *report = scan(0);
+    cr_expect_eq(report->count, 0, "its deadline of 10 s, and a second of grace");
+    ftli_leak_report_destroy(report);
+    ftli_simulation_jump(kernel, 1);
+    report = scan(UINT32_C(1) << FTL_LEAK_UNREFERENCED);
+    cr_assert_eq(report->count, 1);
+    cr_expect_eq(report->leaks[0].cause, FTL_LEAK_UNREFERENCED);
+    cr_expect_eq(report->leaks[0].tensor.id, tensor);
+    cr_expect_eq(report->leaks[0].bytes, 500);
+    cr_expect_eq(report->leaks[0].age_ns, 11 * SECOND);
+    ftli_leak_report_destroy(report);
+    ftli_word_reclaiming(&header->word);
+    report = scan(0);
+    cr_expect_eq(report->count, 0, "the cleanup has it");
+    ftli_leak_report_destroy(report);
+}
+
 /* A walk beside threads that make and drop: it never reports what is not there. */
 static ftli_atomic_u32 stop;
 
