@@ -41,7 +41,7 @@ void bench_begin(struct bench_run *run, const struct bench_options *options)
     run->options = options;
     forget_peak();
     run->baseline_bytes = ftli_measure_resident_bytes();
-    if (bench_open(options->policy) != 0) {
+    if (bench_open(options->policy, options->level) != 0) {
         bench_die("open");
     }
 }
@@ -53,6 +53,7 @@ void bench_end(struct bench_run *run, struct bench_result *out)
     struct bench_look look = bench_look_nothing;
     bench_look(&look);
     out->efficiency = look.efficiency;
+    out->tracking_time = look.tracking_time;
     if (bench_close() != 0) {
         bench_die("close");
     }

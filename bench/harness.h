@@ -20,6 +20,7 @@ enum { BENCH_MAX_WORKERS = 32, BENCH_SIZES = 4096, BENCH_PAGE = 4096 };
 struct bench_options {
     const char *row;
     const char *policy; /* NULL: the default */
+    const char *level;  /* of Fettle's tracking; NULL: the default */
     const char *trace;  /* file, for the row trace */
     uint64_t time_ns;   /* of one measure, warm-up not counted */
     uint64_t rest_ns;   /* of the row settle */
@@ -33,6 +34,7 @@ struct bench_result {
     uint64_t cpu_ns;              /* of the whole process, for the ops */
     uint64_t peak_resident_bytes; /* beyond what was resident before the first make */
     double resident_over_live;    /* in steady state, or at the peaks; 0: this row does not say */
+    double tracking_time;         /* by the memory's own account, of the threads' time; below 0: it does not say */
     double efficiency;            /* by the memory's own account; below 0: it does not say */
     uint64_t gone_ns;             /* until nothing was held for threads that had ended */
     bool says_gone;

@@ -54,11 +54,12 @@ enum { ROWS = sizeof rows / sizeof *rows };
 static void usage(FILE *out)
 {
     fputs("usage: bench-bare | bench-equal | bench-fettle ROW [--time MS] [--rest MS] [--seed N] [--policy "
-          "auto|message] [--trace "
+          "auto|message] [--level L] [--trace "
           "FILE] [--fill]\n"
           "       bench-bare | bench-equal | bench-fettle --list\n"
           "\n"
-          "Measures one row and prints one line of JSON. --policy: of Fettle's cleanup. --rest: of the row settle "
+          "Measures one row and prints one line of JSON. --policy: of Fettle's cleanup. --level: of its tracking. "
+          "--rest: of the row settle "
           "(2000). --trace, --fill: of the row "
           "trace.\n"
           "Exit: 0 measured, 1 the program under test failed, 2 wrong arguments. What the rows mean: bench/README.md\n",
@@ -94,6 +95,8 @@ static bool parse(int count, char **words, struct bench_options *options)
         i++;
         if (strcmp(words[i - 1], "--policy") == 0) {
             options->policy = value;
+        } else if (strcmp(words[i - 1], "--level") == 0) {
+            options->level = value;
         } else if (strcmp(words[i - 1], "--trace") == 0) {
             options->trace = value;
         } else if (strcmp(words[i - 1], "--rest") == 0) {
@@ -123,6 +126,9 @@ static void print(const struct bench_options *options, const struct bench_result
     }
     if (options->trace != NULL && result->efficiency >= 0) {
         printf(", \"efficiency\": %.4f", result->efficiency);
+    }
+    if (result->tracking_time >= 0) {
+        printf(", \"tracking_time\": %.6f", result->tracking_time);
     }
     if (result->says_gone) {
         printf(", \"held_gone_ms\": %.1f", (double)result->gone_ns / 1e6);

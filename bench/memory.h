@@ -2,7 +2,7 @@
  * do the same work: BENCH_MEMORY names bench/memory_bare.h (malloc alone), bench/memory_equal.h (a counted tensor over
  * malloc) or bench/memory_fettle.h (the public interface).
  *
- *     int bench_open(const char *policy)      before the first make; 0, or -1 and bench_explain() says why
+ *     int bench_open(const char *policy, const char *level)  before the first make; 0, or -1 and bench_explain() says why
  *     void bench_finish(void)                 returns when all work that the drops so far have left is done
  *     int bench_close(void)                   after the last drop; -1: a sum is broken
  *     void bench_look(struct bench_look *)    what the memory says of itself; leaves alone what it does not say

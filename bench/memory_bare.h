@@ -10,8 +10,9 @@ static const char bench_variant[] = "bare";
 
 enum { BENCH_HEADER_BYTES = 64 };
 
-static inline int bench_open(const char *policy)
+static inline int bench_open(const char *policy, const char *level)
 {
+    (void)level;
     if (policy != NULL) {
         return -1;
     }

@@ -12,13 +12,16 @@ static const char bench_variant[] = "fettle";
 extern ftl_runtime *bench_runtime; /* bench/main.c; opened once, before any thread starts */
 
 /* policy: "message" lets every drop post to the cleanup actor; NULL is the default topology as it ships. */
-static inline int bench_open(const char *policy)
+/* level: of tracking; NULL is the default's. */
+static inline int bench_open(const char *policy, const char *level)
 {
-    char overrides[64] = "";
-    ftl_open_options options = {.overrides = NULL};
-    if (policy != NULL) {
-        snprintf(overrides, sizeof overrides, "actors.cleanup.policy: %s", policy);
-        options.overrides = overrides;
+    char overrides[128] = "";
+    ftl_open_options options = {.overrides = overrides};
+    snprintf(overrides, sizeof overrides, "%s%s%s%s%s",
+             policy == NULL ? "" : "actors.cleanup.policy: ", policy == NULL ? "" : policy, policy == NULL ? "" : "\n",
+             level == NULL ? "" : "actors.tracking.level: ", level == NULL ? "" : level);
+    if (overrides[0] == '\0') {
+        options.overrides = NULL;
     }
     return ftl_runtime_open_with(&options, &bench_runtime) == FTL_OK ? 0 : -1;
 }
@@ -56,6 +59,7 @@ static inline void bench_look(struct bench_look *out)
     if (ftl_runtime_stats(bench_runtime, &stats) == FTL_OK) {
         out->efficiency = stats.efficiency;
         out->held_bytes = stats.held_bytes;
+        out->tracking_time = stats.tracking_time_overhead;
     }
 }
 

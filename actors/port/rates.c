@@ -52,8 +52,10 @@ uint64_t ftli_port_time_ns(struct ftli_port *port)
     uint64_t before_ns = ftli_u64_load_relaxed(&port->time.before_ns);
     uint64_t from_ns = ftli_u64_load_relaxed(&port->time.from_ns), seen_ns = ftli_u64_load_relaxed(&port->time.seen_ns);
     uint64_t now_ns;
-    if (!ftli_os_cpu_ns_of(ftli_os_mutex_owner(&port->life), &now_ns))
-        return before_ns + seen_ns;
+    if (!ftli_os_cpu_ns_of(ftli_os_mutex_owner(&port->life), &now_ns)) {
+        bool is_unseen = seen_ns == 0 && ftli_u32_load_acquire(&port->state) == FTLI_PORT_USED;
+        return before_ns + (is_unseen ? since_taken_ns(port) : seen_ns);
+    }
     if (seen_ns == 0) {
         uint64_t passed_ns = since_taken_ns(port);
         from_ns = now_ns > passed_ns ? now_ns - passed_ns : 0;

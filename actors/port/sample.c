@@ -44,16 +44,16 @@ static bool is_due(struct ftli_port *port, unsigned tier)
     return true;
 }
 
-/* Looking at the cycle counter costs as much as the rest of it, so of each 32 tensors one is measured, by its number and generation, and stands for
- * all. What is interrupted meanwhile counts as no more than MEASURED_MOST. */
-FTLI_INLINE bool is_measured(uint64_t id)
+/* Looking at the cycle counter costs as much as the rest of it, so of 32 births one is measured, by chance, and of 32 deaths one, by its
+ * generation; and stands for all. What is interrupted meanwhile counts as no more than MEASURED_MOST. */
+FTLI_INLINE bool is_birth_measured(const struct ftli_port *port)
 {
-    return (id + (id >> FTLI_HANDLE_SHIFT)) % MEASURED_EVERY == 0;
+    return (port->random >> 32) % MEASURED_EVERY == 0;
 }
 
-static bool is_measured_header(const struct ftli_header *header)
+FTLI_INLINE bool is_death_measured(uint64_t next_id)
 {
-    return is_measured((uintptr_t)header / sizeof *header + ftli_word_generation(ftli_u64_load_relaxed(&header->word)));
+    return next_id % MEASURED_EVERY == 0;
 }
 
 static void end_measure(struct ftli_port *port, uint64_t began)
@@ -153,7 +153,7 @@ static FTLI_NOINLINE void record_event(struct ftli_port *port, const struct ftli
 
 FTLI_ON_NEW static void sample_new(struct ftli_port *port, struct ftli_header *header, uint64_t bytes, uint32_t weight)
 {
-    uint64_t began = is_measured_header(header) ? ftli_clock_cycles() : 0;
+    uint64_t began = is_birth_measured(port) ? ftli_clock_cycles() : 0;
     (void)mark(port, header, bytes, weight, site_of(port, header));
     record_event(port, header, bytes, FTLI_EVENT_CREATED);
     if (began != 0)
@@ -170,7 +170,9 @@ static void clear(struct ftl_runtime *runtime, struct ftli_header *header, uint6
 
 void ftli_sample_drop(struct ftl_runtime *runtime, struct ftli_port *port, struct ftli_header *header)
 {
-    uint64_t began = port != NULL && is_measured_header(header) ? ftli_clock_cycles() : 0;
+    uint64_t began = port != NULL && is_death_measured(ftli_word_generation(ftli_u64_load_relaxed(&header->word)))
+                         ? ftli_clock_cycles()
+                         : 0;
     uint64_t record = ftli_u64_load_relaxed(&header->record);
     uint32_t now_ms = ftli_u32_load_relaxed(port != NULL ? &port->stamp_ms : &runtime->stamp_ms);
     if (port != NULL) /* else there is no ring: its site knows its end, and the table */
@@ -206,7 +208,7 @@ static FTLI_NOINLINE int drop_measured(struct ftli_port *port, struct ftli_heade
 
 int ftli_drop_sampled(struct ftli_port *port, struct ftli_header *header, uint64_t next_id, uint64_t record)
 {
-    if (FTLI_UNLIKELY(is_measured(next_id)))
+    if (FTLI_UNLIKELY(is_death_measured(next_id)))
         return drop_measured(port, header, next_id, record);
     uint32_t written = ftli_u32_load_relaxed(&port->ring.written);
     if (FTLI_UNLIKELY(waiting_in(&port->ring, written) >= FTLI_EVENT_RING)) {
@@ -293,7 +295,7 @@ FTLI_ON_NEW static FTLI_NOINLINE int new_measured(uint64_t id, size_t c, uint64_
 FTLI_ON_NEW int ftli_new_sampled(uint64_t id, size_t c, uint64_t bytes, ftl_tensor *out)
 {
     struct ftli_port *port = ftli_thread.port;
-    if (FTLI_UNLIKELY(is_measured(id)))
+    if (FTLI_UNLIKELY(is_birth_measured(port)))
         return new_measured(id, c, bytes, out);
     if (FTLI_UNLIKELY(!count_again(port, c)))
         return new_looked_at(id, c, bytes, out);

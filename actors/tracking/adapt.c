@@ -107,12 +107,9 @@ static void tell_of_over(struct ftli_tracking *tracking)
     ftli_route_happened(tracking->over_target);
 }
 
-static void look(struct ftli_tracking *tracking)
+static void decide(struct ftli_tracking *tracking, const struct ftli_controller_measure *now)
 {
-    struct ftli_tracking_load load;
-    struct ftli_controller_measure now;
-    ftli_tracking_measure(tracking, &load, &now);
-    enum ftli_verdict verdict = ftli_controller_look(&tracking->controller, &now);
+    enum ftli_verdict verdict = ftli_controller_look(&tracking->controller, now);
     if (verdict == FTLI_VERDICT_WAIT || verdict == FTLI_VERDICT_KEEP)
         return;
     bool changed = tracking->controller.has_changed;
@@ -128,10 +125,14 @@ uint64_t ftli_tracking_adapt(struct ftli_tracking *tracking, uint64_t now_ns)
 {
     uint32_t level = ftli_u32_load_relaxed(&tracking->level);
     bool samples = level == FTLI_TRACKING_STANDARD || level == FTLI_TRACKING_DETAILED;
+    struct ftli_tracking_load load;
+    struct ftli_controller_measure now;
+    ftli_tracking_measure(tracking, &load,
+                          &now); /* at every level: of a thread that ends it is known what it had at the last look */
     if (samples && tracking->is_less_wanted)
         sample_less(tracking, now_ns);
     else if (samples && tracking->world.adapts)
-        look(tracking);
+        decide(tracking, &now);
     if (tracking->paused_until_ns != 0 && now_ns >= tracking->paused_until_ns)
         end_pause(tracking);
     tell_ports(tracking);

@@ -75,7 +75,7 @@ typedef struct {
     uint64_t live_bytes, pending_bytes, cached_bytes, slack_bytes, committed_bytes, peak_live_bytes;
     double fragmentation;            /* free bytes in runs under 1 MiB (free slots too) / committed bytes */
     double efficiency;               /* live / committed at the moment of peak_live_bytes */
-    double tracking_time_overhead;   /* share of the calling threads' time */
+    double tracking_time_overhead;   /* what tracking took / what the calling threads had, of processor time */
     double tracking_memory_overhead; /* what tracking holds beyond its fixed rings / live bytes */
     /* added: committed = live + pending + quarantined + cached + slack + metadata, all in bytes */
     uint64_t quarantined_bytes, metadata_bytes, wrapped_bytes /* 0 in this version */, immovable_bytes, limit_bytes;
