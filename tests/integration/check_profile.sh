@@ -46,8 +46,8 @@ for label in ("weights", "kv"):
 others = [s for s in samples if "label" not in s["labels"] and s["inuse_space"] > 0]
 for name, true in zip(("inuse_objects", "inuse_space"), truth["-"]):
     got = total(others, name)
-    check(0.8 * true < got < 1.2 * true, f"no site: {name} {got}, about {true}")
-check(total(samples, "alloc_objects") > 1.5 * truth["-"][0], "what was dropped is in alloc")
+    check(0.5 * true < got < 1.5 * true, f"no site: {name} {got}, about {true}")
+check(total(samples, "alloc_objects") > 1.1 * truth["-"][0], "what was dropped is in alloc")
 print("\n".join(bad) if bad else f"{len(samples)} samples say what the program knows")
 sys.exit(bool(bad))
 PYTHON
