@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SINCE, SAVE, EXPECT, JSON };
+enum { SINCE, SAVE, EXPECT, JSON, REACH, YES };
 enum { SNAPSHOT_MOST = 256 * 1024 * 1024 };
 
 static const struct ftli_option options[] = {
@@ -18,6 +18,9 @@ static const struct ftli_option options[] = {
     [SAVE] = {"--save", "FILE", "writes what is found now, all of it, for --since", NULL},
     [EXPECT] = {"--expect", "SITE,..", "these sites are meant so: not shown, and no reason to exit 1", NULL},
     [JSON] = {"--json", NULL, "prints the findings as JSON", NULL},
+    [REACH] = {"--reach", NULL,
+               "also looks for tensors of whose handle no copy is in the process's memory: stops it a moment", NULL},
+    [YES] = {"--yes", NULL, "with --reach: does not ask first", NULL},
     {NULL, NULL, NULL, NULL},
 };
 
@@ -206,6 +209,29 @@ static int report(struct ftli_leaks *leaks, const struct ftli_arguments *argumen
     return result >= 0 ? result : leaks->row_count == 0 ? FTLI_EXIT_GOOD : FTLI_EXIT_FAULT;
 }
 
+/* What a snapshot will cost, said first. -1: go on; else an exit code. */
+static int ask_first(struct ftli_remote *remote, const struct ftli_arguments *arguments)
+{
+    char *text, line[16] = "";
+    size_t bytes;
+    int result = ftli_remote_text(remote, "reach estimate", &text, &bytes);
+    if (result >= 0) {
+        return result;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    (void)fprintf(stderr, "%s: %s", ftli_remote_title(remote), text);
+    free(text);
+    if (arguments->values[YES] != NULL) {
+        (void)fprintf(stderr, "\n");
+        return -1;
+    }
+    (void)fprintf(stderr, "; go on? [y/N] ");
+    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y')) {
+        return -1;
+    }
+    return ftli_command_refuse(&ftli_command_leaks, "not looked");
+}
+
 static int run(const struct ftli_arguments *arguments)
 {
     struct ftli_remote *remote;
@@ -216,7 +242,13 @@ static int run(const struct ftli_arguments *arguments)
     if (result >= 0) {
         return result;
     }
-    result = ftli_remote_text(remote, "leaks json", &text, &bytes);
+    if (arguments->values[REACH] != NULL) {
+        result = ask_first(remote, arguments);
+    }
+    if (result < 0) {
+        result = ftli_remote_text(remote, arguments->values[REACH] != NULL ? "leaks reach json" : "leaks json", &text,
+                                  &bytes);
+    }
     if (result < 0) {
         if (!ftli_leaks_read(text, &leaks, why, sizeof why)) {
             (void)ftli_command_refuse(&ftli_command_leaks, "%s: the answer %s", ftli_remote_title(remote), why);
