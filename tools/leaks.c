@@ -121,9 +121,10 @@ static int print_text(const struct ftli_leaks *leaks, const struct ftli_argument
         printf("%s %llu: no leak%s among %s tensors; watched for %s", leaks->runtime,
                (unsigned long long)leaks->process, since, ftli_text_count(leaks->scanned).text, watched);
     } else {
-        printf("%s %llu: %s finding%s%s over %s tensors, looked at in %s without stopping anything", leaks->runtime,
+        printf("%s %llu: %s finding%s%s over %s tensors, looked at in %s%s", leaks->runtime,
                (unsigned long long)leaks->process, ftli_text_count(leaks->row_count).text,
-               leaks->row_count == 1 ? "" : "s", since, ftli_text_count(leaks->scanned).text, elapsed);
+               leaks->row_count == 1 ? "" : "s", since, ftli_text_count(leaks->scanned).text, elapsed,
+               arguments->values[REACH] != NULL ? "" : " without stopping anything");
     }
     printf(quiet == 0 ? "\n" : "; %zu expected\n", quiet);
     struct ftli_leak_line *lines = calloc(leaks->row_count + 1, sizeof *lines);
