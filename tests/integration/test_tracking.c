@@ -215,8 +215,10 @@ Test(tracking_whole, each_level_samples_at_its_rates)
 Test(tracking_whole, recorded_without_sampling_from_a_small_size_on)
 {
     ftl_runtime *runtime;
-    ftl_open_options options = {.overrides = "actors.tracking.every_one_from: 2KiB\n"
-                                             "actors.tracking.tiers: [{up_to: 1KiB, rate: 10%}]\n"};
+    ftl_open_options options = {.overrides =
+                                    "actors.tracking.every_one_from: 2KiB\n"
+                                    "actors.tracking.target: 100%\nactors.tracking.adapt: {raise: 1, lower: 1}\n"
+                                    "actors.tracking.tiers: [{up_to: 1KiB, rate: 10%}]\n"};
     cr_assert_eq(ftl_runtime_open_with(&options, &runtime), FTL_OK, "%s", ftl_last_error());
     make_and_drop(runtime, 1500, 1000);
     cr_assert_eq(sampled(runtime), 0, "of no tier");
