@@ -122,7 +122,7 @@ static int find(const struct ftli_command *command, const char *whom, struct fou
     char homes[FTLI_HOMES][FTLI_HOME_BYTES];
     unsigned count = ftli_home_list(homes);
     struct search search = {.whom = whom};
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && search.count == 0; i++) {
         look_in(&search, homes[i]);
     }
     if (search.count > 1) {

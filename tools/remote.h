@@ -1,7 +1,8 @@
 /* How the command line reaches a runtime of a process that runs: by its control socket. One thread.
  *
  * A runtime is named by PID; by PID-NUMBER, or by its own name, where a process has several; by the path of its socket, with ipc:// or
- * without, where its topology says one; or not at all (NULL or "-"): the one that there is. Whoever cannot be told apart, or is not
+ * without, where its topology says one; or not at all (NULL or "-"): the one that there is. $XDG_RUNTIME_DIR/fettle
+ * comes first, the places for where that is missing are looked at only when it has nobody who is meant. Whoever cannot be told apart, or is not
  * there, is answered by a message that lists what there is.
  */
 #ifndef FTLI_TOOLS_REMOTE_H
