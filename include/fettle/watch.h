@@ -60,7 +60,7 @@ typedef struct {
  * handles in its private memory, what tensors hold included, at every offset. What has none, and is not held by a link or a view of what
  * has, nor by an open scope, is a row. certainty 99: two snapshots at least 60 s apart found none, and looked into
  * all; less: suspected. Evidence, not proof: a handle may lie in the kernel, a pipe, shared memory or another process.
- * The program stands still about 70 ns for each small page it has (2 GiB: 37 ms); a page first written to after that is copied,
+ * The program stands still about 70 ns for each small page it has (2 GiB: 37 ms; up to nine times that where no processor is free); a page first written to after that is copied,
  * until the child has ended. As after a debugger's visit a blocked epoll_wait, sigtimedwait or semop may return EINTR. An
  * event FTL_EVENT_LOG says what it cost. A handle in a report that you keep is a copy: free the report before the next.
  * FTL_ENOTSUP    the topology does not allow it, or the system: no clone3, no /proc

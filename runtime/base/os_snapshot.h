@@ -52,7 +52,7 @@ FTLI_INLINE size_t ftli_os_stop_bytes(uint32_t threads)
 }
 
 /* All threads but the calling one stand still, and their registers are in `stop`: true. False: they run; the system does not allow it,
- * or one did not stop within 100 ms; refused and unread say more. Either way resume follows, soon, and between the two the caller
+ * or one did not stop within 500 ms; refused and unread say more. Either way resume follows, soon, and between the two the caller
  * makes no call of libc that may take a lock. */
 bool ftli_os_stop_threads(struct ftli_os_stop *, uint32_t most);
 /* False: they did not stand still all the time. */

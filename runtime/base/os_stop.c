@@ -52,7 +52,7 @@ enum phase {
 };
 enum state { RUNNING = 0, STILL = 1, GONE = 2, LEFT = 3 /* asked to stop, and did not */ };
 
-#define PATIENCE_NS (UINT64_C(100) * 1000 * 1000) /* for all to stop */
+#define PATIENCE_NS (UINT64_C(500) * 1000 * 1000) /* for all to stop */
 #define WAIT_NS     (UINT64_C(2) * 1000 * 1000 * 1000)
 #define HELD_NS     (UINT64_C(60) * 1000 * 1000 * 1000) /* a caller that is gone for so long is not coming back */
 #define PASSES_MOST 64
