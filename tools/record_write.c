@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -225,6 +226,13 @@ const struct ftli_record_sums *ftli_record_writer_sums(const struct ftli_record_
     return &writer->sums;
 }
 
+/* The finished trace is renamed to its path: where a device or a pipe is, that would put a file in its place. */
+static bool is_taken(const char *path)
+{
+    struct stat there;
+    return stat(path, &there) == 0 && !S_ISREG(there.st_mode);
+}
+
 struct ftli_record_writer *ftli_record_writer_open(const char *path, char *why, size_t why_size)
 {
     struct ftli_record_writer *writer = calloc(1, sizeof *writer);
@@ -243,6 +251,11 @@ struct ftli_record_writer *ftli_record_writer_open(const char *path, char *why, 
         return NULL;
     }
     ZSTD_CCtx_setParameter(writer->stream, ZSTD_c_compressionLevel, LEVEL);
+    if (is_taken(path)) {
+        fault(why, why_size, "%s: there is no file, but something else", path);
+        ftli_record_writer_close(writer);
+        return NULL;
+    }
     writer->descriptor = open(writer->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (writer->descriptor < 0) {
         fault(why, why_size, "%s: %s", path, strerror(errno));

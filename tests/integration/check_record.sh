@@ -87,6 +87,9 @@ expect 2 'which COMMAND\?' "$fettle" record -o x.csv.zst --
 expect 2 '^fettle record: nowhere-at-all: no such program$' "$fettle" record -- nowhere-at-all
 expect 2 '^fettle record: \./truth: Permission denied$' "$fettle" record -- ./truth
 expect 2 '^fettle record: no/x: No such file' "$fettle" record -o no/x -- ./program close
+mkfifo pipe
+expect 2 '^fettle record: pipe: there is no file, but something else' "$fettle" record -o pipe -- ./program close
+[ -p pipe ] || { echo "FAILED: a file is where a pipe was"; bad=1; }
 expect 2 '^fettle record: none\.so: No such file' "$fettle" record --library none.so -- ./program close
 expect 2 '--least: "1K"; expected a size' "$fettle" record --least 1K -- ./program close
 expect 2 '--least: "0"; expected a size' "$fettle" record --least 0 -- ./program close
