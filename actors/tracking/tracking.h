@@ -165,6 +165,7 @@ struct ftli_tracking {
     ftli_atomic_u64 events_bytes;     /* of the mapping */
     ftli_atomic_u64 taken;            /* events ever taken; moved under the token */
     struct ftli_controller controller;
+    ftli_atomic_u64 own_cpu_ns;                      /* of the actor; written by it alone */
     ftli_atomic_u64 begun_spent_ns, begun_thread_ns; /* when the level was set; read by any */
     double target;                                   /* as the topology or who set it says */
     uint64_t paused_until_ns;                        /* 0: stacks are taken */
@@ -201,7 +202,7 @@ struct ftli_tracking_figures {
     uint64_t kept, lost;
     uint64_t header_bytes; /* 12 a live tensor: all that grows with the program */
     uint64_t ring_bytes;   /* fixed: the actor's and the ports' */
-    uint64_t own_busy_ns;  /* of the actor, on service threads; in the time overhead */
+    uint64_t own_busy_ns;  /* of the actor, on service threads, of processor time; in the time overhead */
     uint64_t sampled, rate_changes, times_over;
     uint32_t level, stacks_paused;
     double rates[FTLI_TRACKING_TIERS]; /* in use */
