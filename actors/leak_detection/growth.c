@@ -52,7 +52,7 @@ void ftli_growth_fini(struct ftli_leak_detection *leaks)
 
 void ftli_growth_note(struct ftli_leak_detection *leaks)
 {
-    if (leaks->growth.block_ns != 0)
+    if (leaks->growth.published != NULL)
         ftli_leak_pass_ask(leaks, FTLI_LEAK_PASS_GROWTH, (uint64_t)leaks->world.settings->growth_every_ns);
 }
 
@@ -61,7 +61,7 @@ void ftli_growth_note(struct ftli_leak_detection *leaks)
 static bool begin(struct ftli_leak_detection *leaks, uint64_t now_ns)
 {
     struct ftli_growth *growth = &leaks->growth;
-    if (growth->block_ns == 0)
+    if (growth->published == NULL)
         return false;
     growth->walk_ns = now_ns;
     growth->walk_ms = now_ns > leaks->world.opened_ns ? (now_ns - leaks->world.opened_ns) / FTLI_NS_PER_MS : 0;
