@@ -104,8 +104,8 @@ struct __attribute__((packed)) packed {
     uint64_t other;
 };
 
-static _Thread_local uint64_t in_tls;
-static uint64_t in_static;
+static _Thread_local volatile uint64_t in_tls;
+static volatile uint64_t in_static;
 
 /* ---- looking ---- */
 
@@ -222,7 +222,7 @@ Test(reach, copies_anywhere_are_found)
     cr_expect_eq(deep_count, 0);
     struct packed *packed = malloc(sizeof *packed);
     uint64_t *in_heap = malloc(sizeof *in_heap);
-    uint64_t holder = make("holder");
+    volatile uint64_t holder = make("holder");
     void *data = ftl_tensor_data((ftl_tensor){holder});
     cr_assert_neq(data, NULL);
     place(packed, in_heap, data);
