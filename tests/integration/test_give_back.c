@@ -226,9 +226,13 @@ static void check_the_table(ftl_runtime *runtime, ftl_tensor *before, ftl_tensor
     cr_expect_eq(ftli_runtime_audit(runtime, why, sizeof why), FTL_OK, "%s", why);
 }
 
+/* Nobody else looks at the table meanwhile: a walk that is inside of pages while they are given back reads them as zeros, and the
+ * system's page of zeros counts as resident here. */
+#define NO_WALKS "actors.leak_detection: none\n"
+
 Test(give_back, pages_of_free_headers_at_once)
 {
-    ftl_runtime *runtime = open_with(NULL);
+    ftl_runtime *runtime = open_with(NO_WALKS);
     ftl_tensor *tensors = calloc(2 * TENSORS, sizeof *tensors);
     ftl_stats stats;
     ftl_defragment_options options = {.purge = 1, .time_ns = INT64_C(60) * 1000000000};
@@ -243,7 +247,8 @@ Test(give_back, pages_of_free_headers_at_once)
 
 Test(give_back, pages_of_free_headers_by_the_timer)
 {
-    ftl_runtime *runtime = open_with("devices.cpu: {give_back: 400ms, keep: 0B}\nactors.defragmentation.idle: 100ms\n");
+    ftl_runtime *runtime = open_with(NO_WALKS "devices.cpu: {give_back: 400ms, keep: 0B}\n"
+                                              "actors.defragmentation.idle: 100ms\n");
     ftl_tensor *tensors = calloc(2 * TENSORS, sizeof *tensors);
     ftl_stats stats;
     cr_assert_eq(ftl_runtime_stats(runtime, &stats), FTL_OK);
