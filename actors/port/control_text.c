@@ -1,5 +1,7 @@
 #include "actors/port/control_text.h"
 
+#include "runtime/base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,28 +43,12 @@ void ftli_control_text_say(struct ftli_control_text *text, const char *format, .
         ftli_control_text_add(text, piece, (size_t)n < sizeof piece ? (size_t)n : sizeof piece - 1);
 }
 
-/* How many bytes the character has that begins here, if it is whole and the shortest of its kind; else 0. */
-static size_t character_bytes(const unsigned char *at)
-{
-    size_t n = at[0] < 0x80                    ? 1
-               : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
-               : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
-               : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
-                                               : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_long = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-    bool is_none = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f); /* surrogates; above the last */
-    return is_long || is_none ? 0 : n;
-}
-
 void ftli_control_text_quote(struct ftli_control_text *text, const char *string)
 {
     const unsigned char *at = (const unsigned char *)string;
     ftli_control_text_add(text, "\"", 1);
     while (*at != '\0') {
-        size_t n = character_bytes(at);
+        size_t n = ftli_utf8_bytes((const char *)at);
         if (n == 0)
             ftli_control_text_add(text, "\\ufffd", 6);
         else if (*at < 0x20 || *at == 0x7f)

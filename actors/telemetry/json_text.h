@@ -1,4 +1,5 @@
-/* Text of JSON, as it grows. Pure. Whatever the program's locale, numbers have a point; what JSON has no word for is null. */
+/* Text of JSON, as it grows. Pure. What is not UTF-8 becomes U+FFFD. Whatever the program's locale, numbers have a point; what JSON has
+ * no word for is null. */
 #ifndef FTLI_ACTORS_TELEMETRY_JSON_TEXT_H
 #define FTLI_ACTORS_TELEMETRY_JSON_TEXT_H
 
@@ -7,6 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "runtime/base/utf8.h"
 
 /* Text that grows until it does not fit. */
 struct ftli_json_text {
@@ -48,13 +51,17 @@ static inline void ftli_json_put_share(struct ftli_json_text *text, double share
 static inline void ftli_json_put_text(struct ftli_json_text *text, const char *value)
 {
     ftli_json_put(text, "\"", 1);
-    for (; *value != '\0'; value++) {
+    while (*value != '\0') {
         char escaped[8];
-        if ((unsigned char)*value < 0x20 || *value == '"' || *value == '\\' || *value == 0x7f)
+        size_t n = ftli_utf8_bytes(value);
+        if (n == 0)
+            ftli_json_put(text, "\\ufffd", 6);
+        else if ((unsigned char)*value < 0x20 || *value == '"' || *value == '\\' || *value == 0x7f)
             ftli_json_put(text, escaped,
                           (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)(unsigned char)*value));
         else
-            ftli_json_put(text, value, 1);
+            ftli_json_put(text, value, n);
+        value += n != 0 ? n : 1;
     }
     ftli_json_put(text, "\"", 1);
 }

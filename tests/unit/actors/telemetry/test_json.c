@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/telemetry/json.h"
+#include "actors/telemetry/json_text.h"
 
 static char text[FTLI_TELEMETRY_JSON_BYTES + FTLI_TELEMETRY_JSON_ACTOR_BYTES];
 
@@ -112,4 +113,15 @@ Test(telemetry_json, shares_out_of_reach_are_null)
     expect_field("\"fragmentation\":null,");
     expect_field("\"efficiency\":null,");
     expect_field("\"tracking_time_overhead\":null,");
+}
+
+/* A label is cut at a byte, and may have been none from the start. */
+Test(telemetry_json, what_is_not_utf8_is_replaced)
+{
+    char bytes[64];
+    struct ftli_json_text to = {bytes, bytes + sizeof bytes, false};
+    ftli_json_put_text(&to, "caf\xc3\xa9 caf\xc3");
+    ftli_json_put_text(&to, "\xff\xe2\x82|\xed\xa0\x80");
+    cr_assert_neq(ftli_json_put_end(&to, bytes), 0);
+    cr_expect_str_eq(bytes, "\"caf\xc3\xa9 caf\\ufffd\"\"\\ufffd\\ufffd\\ufffd|\\ufffd\\ufffd\\ufffd\"");
 }
