@@ -60,13 +60,21 @@ static void say_time(double seconds, char *text, size_t bytes)
         (void)snprintf(text, bytes, "%.1f h", seconds / 3600);
 }
 
+/* "0.25", "107000": no exponents. */
+static void say_hourly(const struct ftli_leak_facts *facts, char *text, size_t bytes)
+{
+    double count = facts->count_per_second * 3600;
+    (void)(count < 100 ? snprintf(text, bytes, "%.3g", count) : snprintf(text, bytes, "%.0f", count));
+}
+
 /* "grows 14.9 MiB/h, steadily for 8 min, r 0.98" */
 static void say_growth(const struct ftli_leak_facts *facts, char *text, size_t bytes)
 {
-    char rate[80], watched[64];
+    char rate[80], watched[64], hourly[32];
+    say_hourly(facts, hourly, sizeof hourly);
     ftli_signature_rate(facts->bytes_per_second, rate, sizeof rate);
     say_time(facts->watched_seconds, watched, sizeof watched);
-    (void)snprintf(text, bytes, "grows %s (%.3g an hour), %s for %s, r %.2f", rate, facts->count_per_second * 3600,
+    (void)snprintf(text, bytes, "grows %s (%s an hour), %s for %s, r %.2f", rate, hourly,
                    facts->acceleration > QUICKER ? "faster and faster" : "steadily", watched, facts->r);
 }
 
@@ -103,7 +111,8 @@ static const char *fix_of(enum ftli_signature signature)
 void ftli_signature_words(enum ftli_signature signature, const struct ftli_leak_facts *facts, char *reason,
                           size_t reason_bytes, char *fix, size_t fix_bytes)
 {
-    char growth[256], usual[128], held[64], bound[64], oldest[64];
+    char growth[256], usual[128], held[64], bound[64], oldest[64], hourly[32];
+    say_hourly(facts, hourly, sizeof hourly);
     say_growth(facts, growth, sizeof growth);
     say_what_usually_happens(facts, usual, sizeof usual);
     say_time((double)facts->oldest_ms / 1000, oldest, sizeof oldest);
@@ -122,8 +131,8 @@ void ftli_signature_words(enum ftli_signature signature, const struct ftli_leak_
         return;
     case FTLI_SIGNATURE_SCOPES:
         (void)snprintf(reason, reason_bytes,
-                       "open \"%s\" scopes become more: %.3g an hour, steadily, r %.2f; %llu are open", facts->scope,
-                       facts->count_per_second * 3600, facts->r, (unsigned long long)facts->old);
+                       "open \"%s\" scopes become more: %s an hour, steadily, r %.2f; %llu are open", facts->scope,
+                       hourly, facts->r, (unsigned long long)facts->old);
         return;
     case FTLI_SIGNATURE_CACHE:
         say_bytes((double)facts->held_bytes, held, sizeof held);

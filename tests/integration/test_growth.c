@@ -218,6 +218,10 @@ Test(growth, the_words)
     ftli_signature_words(FTLI_SIGNATURE_GROWTH, &facts, reason, sizeof reason, fix, sizeof fix);
     cr_expect_str_eq(reason, "grows 14.9 MiB/h (900 an hour), steadily for 8 min, r 0.98");
     cr_expect_neq(fix[0], '\0');
+    facts.count_per_second = 28;
+    ftli_signature_words(FTLI_SIGNATURE_GROWTH, &facts, reason, sizeof reason, fix, sizeof fix);
+    cr_expect_str_eq(reason, "grows 14.9 MiB/h (100800 an hour), steadily for 8 min, r 0.98");
+    facts.count_per_second = 0.25;
     facts.dead = 1;
     cr_expect_eq(ftli_signature_of(&facts), FTLI_SIGNATURE_FORGOTTEN);
     facts.dead = 3000;
