@@ -42,7 +42,9 @@ const struct ftli_command ftli_command_control = {
         "Asks a running process by its control socket, and prints the answer. PID is the process, PID-NUMBER one of\n"
         "several runtimes in it, or a runtime's name, or the path of a socket; - is the one that there is. REQUEST is "
         "one\n"
-        "of those of ftl_runtime_control: stats, check, leaks, topology, quarantine, retry HANDLE, kill ACTOR, ...\n"
+        "of those of ftl_runtime_control: stats, check, leaks, topology, tensors, breakdown, sites, profile "
+        "heap|folded,\n"
+        "set KEY VALUE, reach estimate, quarantine, retry HANDLE, kill ACTOR; some take json.\n"
         "Exits 1 when the answer is a fault, 2 when there is no such request, 3 when nobody can be reached.",
     .options = options,
     .run = run,

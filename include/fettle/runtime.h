@@ -125,14 +125,16 @@ FTL_API FTL_CHECK int ftl_runtime_stats(ftl_runtime *, ftl_stats *out);
  *                 errors; how many are made a second; within how long half, and 99 of 100, of those that ended did, and
  *                 what is alive for longer; what their bytes look like over time, with a confidence: stable, repeating,
  *                 sawtooth, steady growth, exponential growth
+ *   set KEY VALUE   what may be changed while it runs, and is as it was at the next open: actors.tracking.level and .target,
+ *                 actors.leak_detection.quota.label, .site and .warn, actors.leak_detection.mitigate; values as in a topology
  *   kill NAME     fault injection: that actor's next receive fails as one that answers FTL_EINTERNAL, and the topology's
  *                 `recovery` and `supervision` say what follows; by default a restart, of which they allow 1 in 5 s
  *
  * [w] check: some 20 ms; leaks: as ftl_leak_scan; tensors, breakdown, profile, sites: a walk
  * FTL_EINVAL     runtime, request or write NULL; stats, leaks, tensors, breakdown: neither json nor nothing; profile:
- *                neither heap nor folded; sites: no number; retry: no handle, or of a tensor that is alive;
- *                kill: there is no such actor
- * FTL_ENOTSUP    another request; sites: the topology has no tracking; stats json, leaks json in a build without
+ *                neither heap nor folded; sites: no number; set: another key, or no such value; retry: no handle, or
+ *                of a tensor that is alive; kill: there is no such actor
+ * FTL_ENOTSUP    another request; sites, set: the topology has no such actor; stats json, leaks json in a build without
  *                telemetry; kill: an actor that cannot be restarted; forked child
  * FTL_EBUSY      check: tensors came and went at every look; retry: the tensor is being reclaimed; kill: it is
  *                down, or was not yet met by the last kill

@@ -133,8 +133,8 @@ FTL_API FTL_CHECK int ftl_tensor_view(ftl_tensor base, int64_t byte_offset, uint
                                       const int64_t *strides /* elements; NULL: compact */, ftl_tensor *out);
 
 /* The parent holds a reference of its own on the child until it is reclaimed or unlinked; yours is still yours. As
- * often as you like for the same two. A ring of links is never reclaimed, and no scan finds it in this version: unlink
- * one. [w] short
+ * often as you like for the same two. A ring of links is never reclaimed; leak detection finds one that nothing else
+ * holds (FTL_LEAK_CYCLE): unlink one. [w] short
  * FTL_EINVAL   child is the parent, or of another runtime
  * FTL_ESTALE   one of them is gone
  * FTL_ELIMIT   1,048,575 references
