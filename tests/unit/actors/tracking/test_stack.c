@@ -221,14 +221,14 @@ Test(modules, an_address_is_of_the_file_it_was_loaded_from)
 Test(modules, what_was_unloaded_is_unknown)
 {
     struct ftli_module module;
-    void *library = dlopen("libgomp.so.1", RTLD_NOW);
+    void *library = dlopen("libthread_db.so.1", RTLD_NOW);
     if (library == NULL)
-        cr_skip_test("there is no libgomp here");
-    uintptr_t address = (uintptr_t)dlsym(library, "omp_get_thread_num");
+        cr_skip_test("there is no libthread_db here");
+    uintptr_t address = (uintptr_t)dlsym(library, "td_init");
     cr_assert(ftli_module_of(address, &module));
-    cr_expect(strstr(module.path, "libgomp") != NULL);
+    cr_expect(strstr(module.path, "libthread_db") != NULL);
     cr_assert_eq(dlclose(library), 0);
-    if (dlopen("libgomp.so.1", RTLD_NOW | RTLD_NOLOAD) == NULL)
+    if (dlopen("libthread_db.so.1", RTLD_NOW | RTLD_NOLOAD) == NULL)
         cr_expect_not(ftli_module_of(address, &module));
 }
 
