@@ -24,6 +24,9 @@ struct program {
 
 extern const struct program leaking_programs[], correct_programs[];
 extern const unsigned leaking_program_count, correct_program_count;
+/* Written by somebody who had not read the detectors. */
+extern const struct program held_out_leaking[], held_out_correct[];
+extern const unsigned held_out_leaking_count, held_out_correct_count;
 
 /* ---- what programs are written with; an error ends the test ---- */
 
