@@ -174,7 +174,7 @@ static void add(struct ftli_growth *growth, struct ftli_watched *group, const st
     struct ftli_watched_sight *sight = &group->sight;
     uint64_t references = ftli_word_references(tensor->word);
     sight->site_number = tensor->site_number != 0 ? tensor->site_number : sight->site_number;
-    if (tensor->age_ms < growth->young_ms) {
+    if (tensor->age_ms < ftli_growth_old_ms(growth, group)) {
         sight->young++;
         sight->references_young += references;
         return;

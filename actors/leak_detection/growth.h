@@ -1,8 +1,8 @@
 /* The growth pass: what becomes more and more, and what outlives its own kind.
  *
  * What      Walks of the table, each `growth.every` while the program works, sum the living by group (label, scope label, literal site),
- *           and open scopes by label. What counts are tensors that are no longer young (a twentieth of the window): load that
- *           comes and goes is young, what leaks grows old. A block of time is 1/32 of the window; its floors go to the groups'
+ *           and open scopes by label. What counts are tensors that are no longer young (a twentieth of the window, and the age
+ *           that 99 of 100 dead of the same literal site died before): load that comes and goes is young, what leaks grows old. A block of time is 1/32 of the window; its floors go to the groups'
  *           trends (trend.h), which are judged then.
  * Held      A member of an open scope will be given up with it: it counts when the scope is older than 6 windows and than 4
  *           times the longest life of a scope of that label; until then the number of open scopes counts. A cache counts when it has been
@@ -70,6 +70,12 @@ void ftli_growth_fini(struct ftli_leak_detection *);
 
 /* The program works: a walk comes within growth.every. Any thread. */
 void ftli_growth_note(struct ftli_leak_detection *);
+
+/* From what age on a group's tensors count: they are no longer young, and older than 99 of 100 that died at their site became. */
+static inline uint64_t ftli_growth_old_ms(const struct ftli_growth *growth, const struct ftli_watched *group)
+{
+    return group->lived_ms > growth->young_ms ? group->lived_ms : growth->young_ms;
+}
 
 /* A block ended: trends are judged, and suspicions made of them. */
 void ftli_growth_judge(struct ftli_leak_detection *);

@@ -14,6 +14,7 @@
 #define CACHE_PART      16  /* of the window, that a cache has been above its bound */
 #define DEAD_LEAST      1000.0
 #define BUSY_DEAD       100.0
+#define LIVED_DEAD      20.0 /* dead that say how old the others may become */
 #define FAR_BEYOND      1000 /* times what 99 of 100 lived */
 #define NEARLY          4    /* dead that lived so long, divided by this, count against it */
 #define SURVIVORS_LEAST 3
@@ -49,7 +50,7 @@ static void judge_level(struct ftli_growth *growth, struct ftli_watched *group, 
     verdict->count_slope = count_grows ? count.slope / seconds_of_block(growth) : gained / window;
     verdict->bytes_slope = bytes_grow ? bytes.slope / seconds_of_block(growth) : gained_bytes / window;
     verdict->seconds = window;
-    uint64_t back_ms = (uint64_t)(1000 * window) + growth->young_ms;
+    uint64_t back_ms = (uint64_t)(1000 * window) + ftli_growth_old_ms(growth, group);
     verdict->born_from_ms = growth->walk_ms > back_ms ? growth->walk_ms - back_ms : 0;
 }
 
@@ -189,6 +190,7 @@ static void suspect_group(struct ftli_leak_detection *leaks, struct ftli_watched
     struct dead dead;
     read_dead(leaks, group, &dead);
     group->survive_ms = dead.count >= DEAD_LEAST ? dead.survive_ms : 0;
+    group->lived_ms = dead.count >= LIVED_DEAD ? dead.typical_ms : 0;
     if (group->busy_from_ms == 0 && dead.count >= BUSY_DEAD)
         group->busy_from_ms = growth->block_busy_ms;
     uint32_t grows = (uint32_t)(100 * verdict.probability), survive = certainty_of_survivors(group, &dead);
@@ -211,7 +213,7 @@ static void suspect_group(struct ftli_leak_detection *leaks, struct ftli_watched
         .site = group->key.site,
         .site_number = group->last.site_number,
         .born_from_ms = is_growth ? verdict.born_from_ms : group->busy_from_ms,
-        .age_least_ms = is_growth ? growth->young_ms : group->survive_ms,
+        .age_least_ms = is_growth ? ftli_growth_old_ms(growth, group) : group->survive_ms,
         .bytes_per_second = verdict.bytes_slope,
     };
     const struct ftli_watched_sight *last = &group->last;

@@ -15,6 +15,9 @@ enum {
 #define STEADY       0.7  /* of the first half's slope the second has at least so much: what saturates has less */
 #define SPARE        0.6  /* standard errors that it may miss that by */
 #define SLOWER       0.5  /* of the slope of the window before, at least */
+#define LAST         2    /* blocks in which it must rise yet, if that they do not is no chance: */
+#define NO_CHANCE    3.0  /* standard deviations */
+#define STILL_RISES  0.25 /* of what the slope makes of them */
 #define LEAST_RISE   1.0  /* what does not grow by one thing in a window does not grow */
 #define ONE_SIDED(z) (0.5 * erfc((z) / 1.4142135623730951))
 
@@ -265,6 +268,18 @@ static bool is_steady(const double *values, double *acceleration)
     return true;
 }
 
+/* The newest blocks have hardly any more, and it would take three standard deviations for that to be chance. */
+static bool has_ended(const double *values, double slope)
+{
+    double expected = slope * LAST, square = 0;
+    for (unsigned i = 1; i < POINTS - LAST; i++) {
+        double beside = values[i] - values[i - 1] - slope;
+        square += beside * beside / (POINTS - LAST - 1);
+    }
+    return values[POINTS - 1] - values[POINTS - 1 - LAST] < STILL_RISES * expected &&
+           expected > NO_CHANCE * sqrt(LAST * square);
+}
+
 /* The window before this one rose much faster, as the next level remembers it: a rise that comes to its end. */
 static bool was_faster(const struct ftli_trend *trend, const struct ftli_trend_clock *clock, unsigned level,
                        double slope)
@@ -296,7 +311,7 @@ static bool judge(const struct ftli_trend *trend, const struct ftli_trend_clock 
     if (probability < LEAST_WORTH || newest <= highest_before(trend, clock, level))
         return false;
     double slope = ftli_trend_slope(values, POINTS);
-    if (slope * (POINTS - 1) < LEAST_RISE || was_faster(trend, clock, level, slope) ||
+    if (slope * (POINTS - 1) < LEAST_RISE || was_faster(trend, clock, level, slope) || has_ended(values, slope) ||
         !is_steady(values, &out->acceleration))
         return false;
     double length = (double)(UINT64_C(1) << (2 * level));
