@@ -12,7 +12,8 @@
  *           p = twice the smaller. The probability is that of Sellke, Bayarri and Berger (2001): with a prior of one
  *           leaking group in two hundred, prior odds / (-e p ln p); at most 0.99. 0.8 is a p of one in twenty thousand.
  *           And it is 0 unless all of these hold: each third grows by itself; the second half's slope is 0.7 of the first one's or
- *           more, and at least half of that of the window before (a warm-up that saturates is neither); the newest floor is above
+ *           more, and at least half of that of the window before (a warm-up that saturates is neither); the two newest blocks
+ *           still rise, unless that they do not can be chance (what was filled is full); the newest floor is above
  *           all floors before the window that later levels remember (of a period the second tooth is no news).
  *           What is reported is the least of the last 6 judgements, so that chance must hold for a quarter of a window.
  * Not told  apart: a rise that lasts longer than a window and was never seen to end, and a leak.

@@ -85,6 +85,13 @@ static double filled_once(struct series *s, double time, double step)
     return 1000 * fmin(time / s->length, 1);
 }
 
+static double filled_in_a_window(struct series *s, double time, double step)
+{
+    (void)step;
+    s->length = s->length != 0 ? s->length : between(s, 16, 27); /* it is over before six judgements agree */
+    return 1000 * fmin(time / s->length, 1);
+}
+
 static double in_steps(struct series *s, double time, double step)
 {
     (void)time;
@@ -238,6 +245,7 @@ Test(trend, what_is_no_leak_is_not)
         {"warm-up by chance", filling_by_chance, 0},
         {"pool filled once", filled_once, 0},
         {"pool filled once, noise 1 %", filled_once, 10},
+        {"pool filled in most of a window", filled_in_a_window, 0},
         {"steps up and down", in_steps, 0},
         {"steps up and down, noise 1 %", in_steps, 10},
         {"sawtooth", sawtooth, 0},
