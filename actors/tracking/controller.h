@@ -42,7 +42,8 @@ struct ftli_controller {
 
 enum {
     FTLI_CONTROLLER_LONGEST_NS = 1000 * 1000 * 1000, /* a window with fewer events ends after so long */
-    FTLI_CONTROLLER_LEAST_NS = 1000 * 1000,          /* of threads' time: less says nothing */
+    FTLI_CONTROLLER_LEAST_NS =
+        50 * 1000 * 1000, /* of threads' time: of less one measured event, which stands for 32, is too much */
 };
 
 /* The rates begin where settings and level put them. */
